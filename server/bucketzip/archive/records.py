@@ -1,0 +1,162 @@
+"""The bytes of each ZIP record: stateless, arguments in, bytes out.
+
+The one place that knows how records look, and therefore how long they are: a length anywhere else is the `len` of what
+one of these returned. Field names are those of PKWARE's APPNOTE 6.3.10; `docs/zip-format.md` tells the reason of each
+decision.
+"""
+
+import struct
+from calendar import timegm
+from functools import lru_cache
+from time import gmtime
+
+LIMIT_16 = 0xFFFF
+LIMIT_32 = 0xFFFF_FFFF
+"""A 32-bit field holding this says "see the Zip64 field", so the value itself needs Zip64 too."""
+
+_STORED = 0
+_FLAG_DESCRIPTOR = 1 << 3
+_FLAG_UTF8 = 1 << 11
+_VERSION_DEFAULT = 20
+_VERSION_ZIP64 = 45
+_MADE_BY_UNIX = 3 << 8
+_FILE_ATTRIBUTES = 0o100644 << 16
+_FOLDER_ATTRIBUTES = (0o040755 << 16) | 0x10  # the low byte is DOS's: 0x10 is "directory"
+_TIMESTAMP_LIMIT = 1 << 31  # the extended timestamp is a signed 32-bit number
+
+_LOCAL = struct.Struct("<4sHHHHHIIIHH")
+_CENTRAL = struct.Struct("<4sHHHHHHIIIHHHHHII")
+_DESCRIPTOR = struct.Struct("<4sIII")
+_DESCRIPTOR_64 = struct.Struct("<4sIQQ")
+_END_64 = struct.Struct("<4sQHHIIQQQQ")
+_LOCATOR_64 = struct.Struct("<4sIQI")
+_END = struct.Struct("<4sHHHHIIH")
+_EXTRA_TIMESTAMP = struct.Struct("<HHBI")
+_EXTRA_SIZES_64 = struct.Struct("<HHQQ")
+
+
+def local_header(name: bytes, *, size: int, crc: int, mtime: int, descriptor: bool) -> bytes:
+    """The record in front of an entry's bytes.
+
+    With `descriptor` the CRC comes behind the bytes and is 0 here; the sizes are always true.
+    `mtime` is in seconds since 1970, UTC.
+    """
+    zip64 = size >= LIMIT_32
+    extra = _timestamp(mtime)
+    if zip64:
+        # Windows 7's Explorer reads Zip64 sizes only from the first extra field.
+        extra = _EXTRA_SIZES_64.pack(1, 16, size, size) + extra
+    size_32 = LIMIT_32 if zip64 else size
+    return (
+        _LOCAL.pack(
+            b"PK\3\4",
+            _VERSION_ZIP64 if zip64 else _VERSION_DEFAULT,
+            _flags(name, descriptor=descriptor),
+            _STORED,
+            *_dos_time_date(mtime),
+            0 if descriptor else crc,
+            size_32,
+            size_32,
+            len(name),
+            len(extra),
+        )
+        + name
+        + extra
+    )
+
+
+def descriptor(*, size: int, crc: int) -> bytes:
+    """The record behind the bytes of an entry whose header could not give the CRC: 16 bytes, 24 where it has Zip64."""
+    packer = _DESCRIPTOR_64 if size >= LIMIT_32 else _DESCRIPTOR
+    return packer.pack(b"PK\7\x08", crc, size, size)
+
+
+def directory_record(name: bytes, *, size: int, crc: int, mtime: int, descriptor: bool, header_at: int) -> bytes:
+    """The entry's record in the central directory; `header_at` is where its local header starts in the archive."""
+    extra = _timestamp(mtime)
+    zip64 = b""
+    if size >= LIMIT_32:
+        zip64 += struct.pack("<QQ", size, size)
+    if header_at >= LIMIT_32:
+        zip64 += struct.pack("<Q", header_at)
+    if zip64:
+        extra = struct.pack("<HH", 1, len(zip64)) + zip64 + extra
+    version = _VERSION_ZIP64 if zip64 else _VERSION_DEFAULT
+    size_32 = min(size, LIMIT_32)
+    return (
+        _CENTRAL.pack(
+            b"PK\1\2",
+            _MADE_BY_UNIX | version,
+            version,
+            _flags(name, descriptor=descriptor),
+            _STORED,
+            *_dos_time_date(mtime),
+            crc,
+            size_32,
+            size_32,
+            len(name),
+            len(extra),
+            0,  # comment length
+            0,  # disk
+            0,  # internal attributes
+            _FOLDER_ATTRIBUTES if name.endswith(b"/") else _FILE_ATTRIBUTES,
+            min(header_at, LIMIT_32),
+        )
+        + name
+        + extra
+    )
+
+
+def end_records(*, entries: int, directory_at: int, directory_size: int) -> bytes:
+    """What closes the archive: the end record, behind the Zip64 end record and its locator where a value needs them."""
+    zip64 = b""
+    if entries >= LIMIT_16 or directory_at >= LIMIT_32 or directory_size >= LIMIT_32:
+        zip64 = _END_64.pack(
+            b"PK\6\6",
+            _END_64.size - 12,  # the size of what follows this field
+            _MADE_BY_UNIX | _VERSION_ZIP64,
+            _VERSION_ZIP64,
+            0,
+            0,
+            entries,
+            entries,
+            directory_size,
+            directory_at,
+        ) + _LOCATOR_64.pack(b"PK\6\7", 0, directory_at + directory_size, 1)
+    entries_16 = min(entries, LIMIT_16)
+    return zip64 + _END.pack(
+        b"PK\5\6",
+        0,
+        0,
+        entries_16,
+        entries_16,
+        min(directory_size, LIMIT_32),
+        min(directory_at, LIMIT_32),
+        0,
+    )
+
+
+def _flags(name: bytes, *, descriptor: bool) -> int:
+    return (_FLAG_DESCRIPTOR if descriptor else 0) | (0 if name.isascii() else _FLAG_UTF8)
+
+
+def _timestamp(mtime: int) -> bytes:
+    """The extended timestamp field (Info-ZIP's 0x5455) with the modification time alone, where 31 bits hold it."""
+    return _EXTRA_TIMESTAMP.pack(0x5455, 5, 1, mtime) if 0 <= mtime < _TIMESTAMP_LIMIT else b""
+
+
+_DOS_FIRST = timegm((1980, 1, 1, 0, 0, 0))
+_DOS_LAST = timegm((2107, 12, 31, 23, 59, 58))
+_DAY_SECONDS = 86_400
+
+
+def _dos_time_date(mtime: int) -> tuple[int, int]:
+    """DOS time and date: UTC, in steps of 2 s, and only 1980 to 2107."""
+    day, second = divmod(max(_DOS_FIRST, min(mtime, _DOS_LAST)), _DAY_SECONDS)
+    return second // 3600 << 11 | second // 60 % 60 << 5 | second % 60 // 2, _dos_date(day)
+
+
+@lru_cache(maxsize=4096)
+def _dos_date(day: int) -> int:
+    t = gmtime(day * _DAY_SECONDS)
+    return (t.tm_year - 1980) << 9 | t.tm_mon << 5 | t.tm_mday

@@ -1,0 +1,153 @@
+"""Archives for the tests: a manifest from entries with content, and the bytes of any cut of it."""
+
+import io
+import random
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from bucketzip.archive.crc import crc32
+from bucketzip.archive.layout import Layout
+from bucketzip.archive.manifest import Manifest, ManifestBuilder, Source
+from bucketzip.archive.names import Names
+from bucketzip.archive.segments import Literal, Pending, Span
+
+SOME_TIME = 1_700_000_001  # 2023-11-14 22:13:21, an odd second
+
+
+class Entry(NamedTuple):
+    """One entry to be: an object, or with `inline` bytes that the manifest holds itself."""
+
+    name: str
+    content: bytes = b""
+    crc_known: bool = True
+    inline: bool = False
+    mtime: int = SOME_TIME
+
+
+def source(key: str = "key") -> Source:
+    return Source("bucket", key, '"etag"')
+
+
+def built(entries: Iterable[Entry]) -> ManifestBuilder:
+    builder = ManifestBuilder()
+    for entry in entries:
+        if entry.inline:
+            builder.add_inline(entry.name, entry.content, mtime=entry.mtime)
+        else:
+            crc = crc32(entry.content) if entry.crc_known else None
+            builder.add(entry.name, source(entry.name), size=len(entry.content), mtime=entry.mtime, crc=crc)
+    return builder
+
+
+def written(builder: ManifestBuilder) -> bytes:
+    file = io.BytesIO()
+    builder.write(file)
+    return file.getvalue()
+
+
+def read_back(builder: ManifestBuilder) -> Manifest:
+    return Manifest(written(builder))
+
+
+def render(
+    layout: Layout,
+    start: int,
+    stop: int,
+    *,
+    read: Callable[[int, int, int], bytes],
+    crc: Callable[[int], int],
+) -> bytes:
+    """Return the bytes `[start, stop)` of the archive; `read` gives bytes of an entry's content, `crc` its CRC."""
+    out = bytearray()
+    for segment in layout.cut(start, stop):
+        if isinstance(segment, Literal):
+            out += segment.data
+        elif isinstance(segment, Span):
+            out += read(*segment)
+        else:
+            out += layout.encode(segment, crc(segment.entry))
+    return bytes(out)
+
+
+def archive_of(entries: Sequence[Entry]) -> bytes:
+    layout = Layout(read_back(built(entries)))
+    return render(
+        layout,
+        0,
+        layout.size,
+        read=lambda entry, start, stop: entries[entry].content[start:stop],
+        crc=lambda entry: crc32(entries[entry].content),
+    )
+
+
+def mixed_entries(seed: int, count: int) -> list[Entry]:
+    """Return entries of all kinds that fit into memory, one of them large enough for a descriptor."""
+    rng = random.Random(seed)
+    names = Names()
+    entries = []
+    for number in range(count):
+        name = rng.choice(["a.txt", "dir/b.txt", "über/日本.txt", f"{number}", "dir/deeper/c"])
+        content = rng.randbytes(rng.choice([0, 1, 10, 3000]))
+        entries.append(
+            Entry(
+                names.file(name),
+                content,
+                crc_known=rng.random() < 0.5,
+                inline=rng.random() < 0.2,
+                mtime=rng.randrange(1 << 32),
+            )
+        )
+        if rng.random() < 0.1 and (folder := names.folder(rng.choice(["dir", "empty", f"f{number}/x"]))):
+            entries.append(Entry(folder, inline=True))
+    large = Entry(names.file("large.bin"), rng.randbytes(1 << 16) * 129, crc_known=False)
+    entries.insert(rng.randrange(count), large)
+    return entries
+
+
+Piece = bytes | Span
+
+
+def pieces(layout: Layout, start: int, stop: int) -> list[Piece]:
+    """Return a cut with its records as bytes and its content as spans, each as long as it can be.
+
+    So archives of many GiB are compared without their content. An entry's number stands in for its CRC.
+    """
+    merged: list[Piece] = []
+    for segment in layout.cut(start, stop):
+        piece: Piece
+        if isinstance(segment, Span):
+            piece = segment
+        elif isinstance(segment, Pending):
+            piece = layout.encode(segment, segment.entry)
+        else:
+            piece = segment.data
+        last = merged[-1] if merged else None
+        if isinstance(piece, bytes) and isinstance(last, bytes):
+            merged[-1] = last + piece
+        elif (
+            isinstance(piece, Span) and isinstance(last, Span) and (last.entry, last.stop) == (piece.entry, piece.start)
+        ):
+            merged[-1] = Span(piece.entry, last.start, piece.stop)
+        else:
+            merged.append(piece)
+    return merged
+
+
+def piece_length(piece: Piece) -> int:
+    return len(piece) if isinstance(piece, bytes) else piece.stop - piece.start
+
+
+def slice_of(whole: Iterable[Piece], start: int, stop: int) -> list[Piece]:
+    """Return what `whole[start:stop]` would be of bytes."""
+    found: list[Piece] = []
+    at = 0
+    for piece in whole:
+        low, high = max(start - at, 0), min(stop - at, piece_length(piece))
+        if low < high:
+            found.append(
+                piece[low:high]
+                if isinstance(piece, bytes)
+                else Span(piece.entry, piece.start + low, piece.start + high)
+            )
+        at += piece_length(piece)
+    return found
