@@ -1,0 +1,231 @@
+"""The one error tree: what went wrong, as a status, a code and whether asking again can help.
+
+A class's docstring is its public text where the raiser says nothing more exact. What a raiser says is public too, so
+it names sources and keys and what to do, never credentials. Foreign errors become these at the border
+(`s3/errors.py`).
+"""
+
+from typing import ClassVar
+
+
+class BucketzipError(Exception):
+    """Something went wrong inside bucketzip; the log has the details under this request id."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+    retry_after_seconds: ClassVar[int | None] = None
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail or (self.__doc__ or "").strip())
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What an HTTP answer says beside its body."""
+        return {} if self.retry_after_seconds is None else {"Retry-After": str(self.retry_after_seconds)}
+
+
+class InvalidRequest(BucketzipError):
+    """The request is not valid."""
+
+    status = 400
+    code = "invalid_request"
+
+
+class NotFound(BucketzipError):
+    """There is nothing at this address."""
+
+    status = 404
+    code = "not_found"
+
+
+class MethodNotAllowed(BucketzipError):
+    """This address does not take this method."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class RequestTooLarge(BucketzipError):
+    """The request body is too large."""
+
+    status = 413
+    code = "request_too_large"
+
+
+class PreconditionFailed(BucketzipError):
+    """The archive is not the one that If-Match names."""
+
+    status = 412
+    code = "precondition_failed"
+
+
+class RangeNotSatisfiable(BucketzipError):
+    """The archive ends before the range begins."""
+
+    status = 416
+    code = "range_not_satisfiable"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the archive has {size} bytes")
+        self._size = size
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The size, as RFC 9110 has it for 416."""
+        return {"Content-Range": f"bytes */{self._size}"}
+
+
+class NoSuchLink(BucketzipError):
+    """There is no such download link. Ask for a new one with POST /downloads."""
+
+    status = 404
+    code = "no_such_link"
+
+
+class LinkExpired(BucketzipError):
+    """This download link has expired. Ask for a new one with POST /downloads."""
+
+    status = 410
+    code = "link_expired"
+
+
+class StillPlanning(BucketzipError):
+    """This archive is still being planned. Try again in a moment."""
+
+    status = 503
+    code = "still_planning"
+    retryable = True
+    retry_after_seconds = 5
+
+
+class StillReading(BucketzipError):
+    """The checksums that this part of the archive begins with are still being computed. Try again in a moment."""
+
+    status = 503
+    code = "still_reading"
+    retryable = True
+    retry_after_seconds = 5
+
+
+class NothingToZip(BucketzipError):
+    """The sources hold no objects."""
+
+    status = 404
+    code = "nothing_to_zip"
+
+
+class NoSuchBucket(BucketzipError):
+    """The bucket does not exist."""
+
+    status = 404
+    code = "no_such_bucket"
+
+
+class NoSuchObject(BucketzipError):
+    """The object does not exist."""
+
+    status = 404
+    code = "no_such_object"
+
+
+class ObjectArchived(BucketzipError):
+    """The object is in an archived storage class and was not restored."""
+
+    status = 409
+    code = "object_archived"
+
+
+class AccessDenied(BucketzipError):
+    """The credentials of this server may not do that."""
+
+    status = 403
+    code = "access_denied"
+
+
+class SourceChanged(BucketzipError):
+    """An object changed since the archive was planned. Ask for a new link with POST /downloads."""
+
+    status = 409
+    code = "source_changed"
+
+
+class ContentMismatch(BucketzipError):
+    """An object's bytes do not have the checksum that was known of them."""
+
+    status = 502
+    code = "content_mismatch"
+
+
+class S3Error(BucketzipError):
+    """S3 answered with an error that asking again did not help."""
+
+    status = 502
+    code = "s3_error"
+    retryable = True
+
+
+class S3Unreachable(S3Error):
+    """S3 could not be reached, or the connection to it broke again and again."""
+
+    status = 504
+    code = "s3_unreachable"
+
+
+class SlowDown(S3Error):
+    """S3 asks to slow down. Try again in a moment."""
+
+    status = 503
+    code = "slow_down"
+    retry_after_seconds = 10
+
+
+class CredentialsExpired(BucketzipError):
+    """The AWS credentials of this server have expired. Renew them, or attach a role to the instance."""
+
+    status = 503
+    code = "credentials_expired"
+    retryable = True
+    retry_after_seconds = 30
+
+
+class NoCredentials(BucketzipError):
+    """This server has no AWS credentials. Attach a role to the instance, or set AWS_PROFILE or AWS_ACCESS_KEY_ID."""
+
+    status = 503
+    code = "no_credentials"
+    retryable = True
+    retry_after_seconds = 30
+
+
+class Unsupported(BucketzipError):
+    """This server cannot do that."""
+
+    status = 501
+    code = "unsupported"
+
+
+class TooBusy(BucketzipError):
+    """This server is streaming as many archives as its memory allows. Try again in a moment."""
+
+    status = 503
+    code = "too_busy"
+    retryable = True
+    retry_after_seconds = 5
+
+
+class StateFull(BucketzipError):
+    """The space for planned archives is used up. Let links expire sooner, or raise BUCKETZIP_MANIFESTS_BYTES."""
+
+    status = 507
+    code = "state_full"
+
+
+def recorded(code: str, detail: str) -> BucketzipError:
+    """The error that was written down with this code and text; one that no release knows becomes the general one."""
+    kinds = [BucketzipError]
+    for kind in kinds:  # grows while it is walked: the whole tree
+        kinds += kind.__subclasses__()
+        if kind.code == code:
+            return kind(detail)
+    return BucketzipError(detail)

@@ -1,0 +1,141 @@
+"""Learns the CRCs that a slice needs of entries it does not have: read once for all who wait, and kept.
+
+A download that goes on near its end needs the CRC of every entry for the directory. Those that nobody knows are
+computed by sending their content to nowhere, with the same machinery, budget and fairness as any download.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from bucketzip.archive.layout import Layout
+from bucketzip.archive.manifest import Source
+from bucketzip.archive.segments import Span
+from bucketzip.errors import TooBusy
+from bucketzip.transfer.crcs import Crcs
+from bucketzip.transfer.fetch import Piece
+from bucketzip.transfer.ports import CrcMemory
+from bucketzip.transfer.pump import Engine, Pump
+
+BATCH = 1000
+BUSY_PAUSE_SECONDS = 0.5
+LINGER_SECONDS = 60.0
+"""How long it goes on when nobody waits any more: a client that was told to come back does."""
+
+
+class Learner:
+    """The learner of one archive. Its task is there only while there is something to learn."""
+
+    def __init__(self, engine: Engine, layout: Layout, crcs: Crcs, memory: CrcMemory) -> None:
+        self._engine = engine
+        self._layout = layout
+        self._crcs = crcs
+        self._memory = memory
+        self._wanted: deque[Iterator[int]] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._progress = asyncio.Event()
+        self._waiters = 0
+        self._giving_up: asyncio.TimerHandle | None = None
+
+    def want(self, entries: Iterable[int]) -> None:
+        """Begin to learn the CRCs of these entries, after those already wanted; the known ones are passed over."""
+        self._wanted.append(iter(entries))
+        self._task = self._running()
+
+    async def learned(self, entry: int) -> None:
+        """Return once the CRC of an entry is known; raises what kept it from being read."""
+        self._waiters += 1
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+        self._wanted.appendleft(iter([entry]))  # it is what somebody waits for now
+        try:
+            while self._crcs.get(entry) is None:
+                task = self._running()
+                self._progress.clear()
+                progress = asyncio.ensure_future(self._progress.wait())
+                try:
+                    await asyncio.wait([progress, task], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    progress.cancel()
+                if task.done() and not task.cancelled():
+                    task.result()  # raises what it ended with
+        finally:
+            self._waiters -= 1
+            if not self._waiters and self._task is not None and not self._task.done():
+                self._giving_up = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._task.cancel)
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def _running(self) -> asyncio.Task[None]:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        return self._task
+
+    async def _run(self) -> None:
+        try:
+            while self._wanted:
+                batch = list(islice(self._wanted[0], BATCH))
+                if not batch:
+                    self._wanted.popleft()
+                    continue
+                unknown = [entry for entry in batch if self._crcs.get(entry) is None]
+                await self._recall(unknown)
+                await self._compute(unknown)
+                await asyncio.sleep(0)
+        finally:
+            self._wanted.clear()
+            self._progress.set()
+
+    async def _recall(self, entries: Sequence[int]) -> None:
+        """Learn what an earlier download learned."""
+        manifest = self._layout.manifest
+        asked: list[tuple[Source, int]] = []
+        for entry in entries:
+            source = manifest.source(entry)
+            assert not isinstance(source, bytes)  # its CRC stands in the manifest
+            asked.append((source, manifest.sizes[entry]))
+        for entry, crc in zip(entries, await self._memory.recall(asked), strict=True):
+            if crc is not None:
+                self._crcs.recall(entry, crc)
+        self._progress.set()
+
+    async def _compute(self, entries: Sequence[int]) -> None:
+        """Read the rest."""
+        while any(self._crcs.get(entry) is None for entry in entries):
+            try:
+                with Pump(self._engine, self._layout, self._crcs, self._spans(entries), self.learned) as pump:
+                    await pump.run(_Nowhere(self._progress))
+            except TooBusy:
+                await asyncio.sleep(BUSY_PAUSE_SECONDS)
+        self._progress.set()
+
+    def _spans(self, entries: Iterable[int]) -> Iterator[Span]:
+        for entry in entries:
+            if self._crcs.get(entry) is None:
+                yield Span(entry, 0, self._layout.manifest.sizes[entry])
+
+
+class _Nowhere:
+    """A sink that takes everything at once: the CRC is computed on the way to it."""
+
+    def __init__(self, progress: asyncio.Event) -> None:
+        self._progress = progress
+
+    async def write(self, pieces: Sequence[Piece]) -> None:
+        """Forget the pieces, and let who waits look."""
+        self._progress.set()
+        await asyncio.sleep(0)
+
+    def unsent_bytes(self) -> int:
+        """Nothing ever waits here."""
+        return 0
+
+    def abort(self) -> None:
+        """Nobody is there who could take what came for the whole."""

@@ -1,0 +1,92 @@
+"""Archives that are being sent: manifest, layout and CRCs, shared by all who send the same one at the same time."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
+
+from bucketzip.archive.layout import Layout
+from bucketzip.archive.manifest import Manifest
+from bucketzip.transfer.crcs import Crcs
+from bucketzip.transfer.learner import Learner
+from bucketzip.transfer.ports import CrcMemory
+from bucketzip.transfer.pump import Engine, Pump
+
+_log = logging.getLogger(__name__)
+
+KEEP_SECONDS = 1.0
+"""How often what was learned is written down."""
+KEPT_AT_ONCE = 2000
+
+
+class Opened:
+    """One archive, opened."""
+
+    def __init__(self, engine: Engine, layout: Layout, crcs: Crcs, memory: CrcMemory) -> None:
+        self.layout = layout
+        self._engine = engine
+        self.crcs = crcs
+        self.learner = Learner(engine, layout, crcs, memory)
+
+    @contextlib.contextmanager
+    def sending(self, start: int, stop: int) -> Iterator[Pump]:
+        """A pump of bytes `[start, stop)`; what they need of other entries is being learned meanwhile."""
+        segments = self.layout.cut(start, stop)
+        with Pump(self._engine, self.layout, self.crcs, segments, self.learner.learned) as pump:
+            if stop - start < self.layout.size:
+                self.learner.want(self.layout.told_elsewhere(start, stop))
+            yield pump
+
+
+class OpenArchives:
+    """The archives in use, by digest; one that nobody sends any more is let go."""
+
+    def __init__(self, open_manifest: Callable[[str], Manifest], engine: Engine, memory: CrcMemory) -> None:
+        self._open = open_manifest
+        self._engine = engine
+        self._memory = memory
+        self._opened: WeakValueDictionary[str, Opened] = WeakValueDictionary()
+        self._unkept: set[Opened] = set()
+
+    async def get(self, digest: str) -> Opened:
+        """The archive of a manifest; raises FileNotFoundError where that is gone."""
+        if (opened := self._opened.get(digest)) is not None:
+            return opened
+        manifest = await asyncio.to_thread(self._open, digest)
+        if (opened := self._opened.get(digest)) is None:  # somebody else may have been faster
+            crcs = Crcs(manifest, lambda: self._note(digest))
+            opened = self._opened[digest] = Opened(self._engine, Layout(manifest, digest), crcs, self._memory)
+        return opened
+
+    def _note(self, digest: str) -> None:
+        """Hold on to an archive until what was learned of it is written down."""
+        self._unkept.add(self._opened[digest])
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["OpenArchives"]:
+        """Write down what is learned, now and then and at the end."""
+        keeper = asyncio.create_task(self._keep_for_ever())
+        try:
+            yield self
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+            for opened in list(self._opened.values()):
+                await opened.learner.close()
+            await self._keep()
+
+    async def _keep_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_SECONDS)
+            await self._keep()
+
+    async def _keep(self) -> None:
+        for opened in list(self._unkept):
+            self._unkept.discard(opened)
+            while learned := opened.crcs.take_fresh(KEPT_AT_ONCE):
+                try:
+                    await self._memory.keep(learned)
+                except Exception:  # noqa: BLE001  -- whatever it is, it costs a later read and no download
+                    _log.warning("learned CRCs could not be kept", exc_info=True)
