@@ -1,0 +1,169 @@
+"""botocore's client for everything that is not a ranged GET, and what it knows about where a bucket's requests go."""
+
+import contextlib
+import os
+import re
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from datetime import datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from aiobotocore.config import AioConfig
+from aiobotocore.parsers import AioResponseParserFactory
+from aiobotocore.session import AioSession
+from aiobotocore.utils import AioIMDSRegionProvider
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.utils import parse_timestamp
+
+from bucketzip import __version__
+from bucketzip.errors import BucketzipError, Unsupported
+from bucketzip.s3.credentials import CredentialKeeper
+from bucketzip.s3.errors import crossing
+from bucketzip.s3.signing import Route
+
+if TYPE_CHECKING:  # stubs, for the type checker alone
+    from types_aiobotocore_s3 import S3Client
+
+DEFAULT_REGION = "us-east-1"
+_SCOPE = re.compile(rb"Credential=[^/]+/\d+/([^/]+)/([^/]+)/")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_SERVER_ERROR = 500
+
+
+class _Captured(Exception):
+    def __init__(self, request: AWSPreparedRequest) -> None:
+        super().__init__()
+        self.request = request
+
+
+_capturing: ContextVar[bool] = ContextVar("capturing", default=False)
+
+
+class S3:
+    """One client, and the routes of buckets it has learned."""
+
+    def __init__(self, client: "S3Client", *, custom_endpoint: bool) -> None:
+        self.client = client
+        self.custom_endpoint = custom_endpoint
+        """Whether this is not AWS, as far as the settings say."""
+        self._routes: dict[str, Route] = {}
+        # Called once for every request of the client, and does nothing unless the call came from `route`.
+        client.meta.events.register_first("before-send.s3.GetObject", _capture)
+
+    def known_route(self, bucket: str) -> Route | None:
+        """The route of a bucket, where it was asked for before."""
+        return self._routes.get(bucket)
+
+    async def route(self, bucket: str) -> Route:
+        """Where a bucket's ranged GETs go: what botocore would send, caught before it is sent.
+
+        The client knows a bucket's region once it had an answer about it, so a listing or head comes first.
+        """
+        if known := self._routes.get(bucket):
+            return known
+        refuse_unsupported(bucket)
+        token = _capturing.set(True)
+        try:
+            with crossing(f"s3://{bucket}"):
+                await self.client.get_object(Bucket=bucket, Key="x")
+        except _Captured as captured:
+            route = self._routes[bucket] = _read_route(captured.request)
+            return route
+        finally:
+            _capturing.reset(token)
+        raise AssertionError("the request was sent instead of captured")
+
+    async def route_again(self, bucket: str) -> Route:
+        """The route after S3 said that the bucket is elsewhere: forget it, and let botocore find the region."""
+        self._routes.pop(bucket, None)
+        with crossing(f"s3://{bucket}"):
+            await self.client.head_bucket(Bucket=bucket)
+        return await self.route(bucket)
+
+
+@asynccontextmanager
+async def open_s3(keeper: CredentialKeeper, *, max_connections: int) -> AsyncIterator[S3]:
+    """A client for the standard AWS variables and files, signing with the keeper's keys."""
+    session = keeper.session()
+    factory = AioResponseParserFactory()
+    factory.set_parser_defaults(timestamp_parser=_parse_time)
+    session.register_component("response_parser_factory", factory)
+    config = AioConfig(
+        max_pool_connections=max_connections,
+        connect_timeout=10,
+        read_timeout=30,
+        retries={"mode": "standard", "max_attempts": 6},
+        signature_version="s3v4",
+        # Not every S3-compatible server knows the newer defaults; what we need to have verified we verify ourselves.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        user_agent_extra=f"bucketzip/{__version__}",
+    )
+    async with session.create_client("s3", region_name=await _region(session), config=config) as client:
+        yield S3(client, custom_endpoint=not client.meta.endpoint_url.endswith((".amazonaws.com", ".amazonaws.com.cn")))
+
+
+def refuse_unsupported(bucket: str) -> None:
+    """What wants another signature than SigV4 with the keeper's keys, before botocore tries all the same."""
+    if bucket.endswith(("--x-s3", "--xa-s3")):
+        raise Unsupported(f"s3://{bucket}: directory buckets (S3 Express One Zone) are not supported")
+    if bucket.startswith("arn:") and bucket.endswith(".mrap"):
+        raise Unsupported(f"s3://{bucket}: multi-region access points are not supported")
+
+
+def tls_context() -> ssl.SSLContext:
+    """Full verification, against AWS_CA_BUNDLE where it is set."""
+    return ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE"))
+
+
+async def _region(session: AioSession) -> str:
+    """By AWS_REGION, the profile, the instance; S3 tells the right one of each bucket later."""
+    with crossing("AWS configuration"):
+        region = os.environ.get("AWS_REGION") or session.get_config_variable("region")
+    if not region and os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() != "true":
+        with contextlib.suppress(BucketzipError), crossing("instance metadata"):
+            region = await AioIMDSRegionProvider(session).provide()
+    return region or DEFAULT_REGION
+
+
+def _capture(request: AWSPreparedRequest, **_: object) -> None:
+    if _capturing.get():
+        raise _Captured(request)
+
+
+def _read_route(request: AWSPreparedRequest) -> Route:
+    url = urlsplit(request.url)
+    assert url.hostname is not None
+    authorization = request.headers["Authorization"]
+    found = _SCOPE.search(authorization if isinstance(authorization, bytes) else authorization.encode())
+    if found is None:
+        raise Unsupported(f"{url.hostname}: this kind of bucket needs another signature than SigV4")
+    if (proxy := getproxies().get(url.scheme)) and not proxy_bypass(url.hostname):
+        raise Unsupported(
+            f"ranged GETs go straight to S3, not through the proxy {urlsplit(proxy).hostname}: "
+            f"add {url.hostname} to NO_PROXY, or use an S3 gateway endpoint"
+        )
+    default_port = _DEFAULT_PORTS[url.scheme]
+    port = url.port or default_port
+    name = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+    return Route(
+        tls=url.scheme == "https",
+        host=url.hostname,
+        port=port,
+        host_header=name if port == default_port else f"{name}:{port}",
+        path_prefix=url.path[: -len("/x")],
+        region=found[1].decode(),
+        service=found[2].decode(),
+    )
+
+
+def _parse_time(value: str) -> datetime:
+    """ISO 8601 by the standard library: botocore's own parser takes longer than the wire for a page of 1,000 keys."""
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return parse_timestamp(value)

@@ -1,0 +1,126 @@
+"""S3 code -> our error, in one table; and botocore's exceptions, at the one place where they cross."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from xml.sax.saxutils import unescape
+
+from aiohttp import ClientError as HttpClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    UnauthorizedSSOTokenError,
+)
+from botocore.exceptions import (
+    ConnectionError as BotoConnectionError,
+)
+
+from bucketzip.errors import (
+    AccessDenied,
+    BucketzipError,
+    CredentialsExpired,
+    NoCredentials,
+    NoSuchBucket,
+    NoSuchObject,
+    ObjectArchived,
+    S3Error,
+    S3Unreachable,
+    SlowDown,
+    SourceChanged,
+)
+
+EXPIRED_CODES = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired", "RequestExpired"}
+)
+"""The credentials' time is over: new ones may help at once."""
+
+WRONG_REGION_CODES = frozenset({"AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect", "Redirect"})
+"""The bucket is elsewhere than where the request was signed for."""
+
+_BY_CODE: dict[str, type[BucketzipError]] = {
+    "NoSuchBucket": NoSuchBucket,
+    "NoSuchKey": NoSuchObject,
+    "NoSuchVersion": NoSuchObject,
+    "NotFound": NoSuchObject,
+    "PreconditionFailed": SourceChanged,
+    "InvalidRange": SourceChanged,  # it was longer when it was listed
+    "MethodNotAllowed": SourceChanged,  # the version asked for is a delete marker
+    "InvalidObjectState": ObjectArchived,
+    "AccessDenied": AccessDenied,
+    "AllAccessDisabled": AccessDenied,
+    "AccountProblem": AccessDenied,
+    "Forbidden": AccessDenied,
+    "InvalidAccessKeyId": AccessDenied,
+    "SignatureDoesNotMatch": AccessDenied,
+    "SlowDown": SlowDown,
+    "ServiceUnavailable": SlowDown,
+    "Throttling": SlowDown,
+    "ThrottlingException": SlowDown,
+    "RequestLimitExceeded": SlowDown,
+    "TooManyRequests": SlowDown,
+    "RequestTimeout": S3Unreachable,
+} | dict.fromkeys(EXPIRED_CODES, CredentialsExpired)
+
+_BY_STATUS: dict[int, type[BucketzipError]] = {
+    401: AccessDenied,
+    403: AccessDenied,
+    404: NoSuchObject,
+    405: NoSuchObject,  # to HEAD, which tells no code: the version asked for is a delete marker
+    408: S3Unreachable,
+    412: SourceChanged,
+    416: SourceChanged,
+    429: SlowDown,
+    503: SlowDown,
+}
+
+_CODE = re.compile(rb"<Code>([^<]{1,100})</Code>")
+_MESSAGE = re.compile(rb"<Message>([^<]{1,1000})</Message>")
+_HINTS: dict[str, str] = {
+    "AccessDenied": "allow s3:GetObject on the objects and s3:ListBucket on the bucket (and kms:Decrypt for its key)",
+    "InvalidAccessKeyId": "the access key is not known to this endpoint",
+    "SignatureDoesNotMatch": "the secret key does not fit the access key",
+    "RequestTimeTooSkewed": "this machine's clock is wrong; set it (chrony)",
+}
+_SERVER_ERROR = 500
+
+
+def from_s3(status: int, code: str, message: str, where: str) -> BucketzipError:
+    """The error for an answer of S3 to a request about `where` (a bucket or an object, as `s3://...`)."""
+    by_status = _BY_STATUS.get(status, S3Error)
+    kind = _BY_CODE.get(code, by_status)
+    said = ", ".join(part for part in (code or f"status {status}", message) if part)
+    hint = _HINTS.get(code if code in _HINTS else "AccessDenied" if kind is AccessDenied else "", "")
+    return kind(f"{where}: S3 says {said}" + (f"; {hint}" if hint else ""))
+
+
+def parse_error(body: bytes) -> tuple[str, str]:
+    """Code and message of an error document, empty where it has none."""
+    code, message = _CODE.search(body), _MESSAGE.search(body)
+    return tuple(unescape(found[1].decode(errors="replace")) if found else "" for found in (code, message))  # type: ignore[return-value]  # two in, two out
+
+
+@contextmanager
+def crossing(where: str) -> Iterator[None]:
+    """Turn what botocore and its HTTP client raise about `where` into our errors."""
+    try:
+        yield
+    except ClientError as error:
+        answer = error.response
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
+        said = answer.get("Error", {})
+        code = said.get("Code", "")
+        raise from_s3(status, "" if code.isdigit() else code, said.get("Message", ""), where) from error
+    except NoCredentialsError as error:
+        raise NoCredentials from error
+    except PartialCredentialsError as error:
+        raise NoCredentials(f"The AWS credentials of this server are not complete: {error}") from error
+    except (CredentialRetrievalError, UnauthorizedSSOTokenError) as error:
+        raise CredentialsExpired(f"AWS credentials could not be had: {error}") from error
+    except (BotoConnectionError, HTTPClientError, HttpClientError, OSError) as error:
+        raise S3Unreachable(f"{where}: {type(error).__name__}: {error}") from error
+    except BotoCoreError as error:
+        raise S3Error(f"{where}: {error}") from error
