@@ -1,0 +1,108 @@
+"""Download links from request to manifest: planned in tasks that outlive whoever asked, and kept through a restart."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pydantic import ValidationError
+
+from bucketzip.archive.layout import Layout
+from bucketzip.errors import BucketzipError, InvalidRequest
+from bucketzip.plan.catalog import Catalog
+from bucketzip.plan.planner import Planner
+from bucketzip.plan.request import DownloadRequest
+from bucketzip.state.links import Link, Links, hash_capability, new_capability
+from bucketzip.state.manifests import Manifests
+
+_log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 600.0
+
+
+class Downloads:
+    """Makes links and plans what is behind them."""
+
+    def __init__(self, links: Links, manifests: Manifests, catalog: Catalog) -> None:
+        self._links = links
+        self._manifests = manifests
+        self._catalog = catalog
+        self._plans: dict[bytes, asyncio.Task[None]] = {}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Downloads"]:
+        """Go on with what an earlier process was planning; forget what has expired, now and then."""
+        for link in await self._links.planning(int(time.time())):
+            try:
+                self._start(link, DownloadRequest.model_validate_json(link.request))
+            except ValidationError:
+                detail = "this request was made to another release of bucketzip; make it again"
+                await self._links.failed(link, "failed", code=InvalidRequest.code, detail=detail)
+        sweeper = asyncio.create_task(self._sweep_for_ever())
+        try:
+            yield self
+        finally:
+            tasks = [sweeper, *self._plans.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def create(self, request: DownloadRequest, owner: str) -> tuple[str, Link]:
+        """A new link, its planning under way; returns its capability, which is not kept."""
+        capability, now = new_capability(), int(time.time())
+        link = Link(
+            capability_hash=hash_capability(capability),
+            owner=owner,
+            filename=request.filename,
+            request=request.model_dump_json(),
+            created_at=now,
+            expires_at=now + request.expires_in,
+            state="planning",
+        )
+        await self._links.add(link)
+        self._start(link, request)
+        return capability, link
+
+    async def planned(self, capability: str, timeout_seconds: float) -> Link | None:
+        """The link, once it is planned or the time is up; None where there is no such link."""
+        plan = self._plans.get(hash_capability(capability))
+        if plan is not None:
+            await asyncio.wait([plan], timeout=timeout_seconds)
+        return await self._links.get(capability)
+
+    async def changed(self, link: Link, error: BucketzipError) -> None:
+        """Mark a link whose source changed: it must be asked for anew."""
+        await self._links.failed(link, "changed", code=error.code, detail=str(error))
+
+    def _start(self, link: Link, request: DownloadRequest) -> None:
+        task = asyncio.create_task(self._plan(link, request))
+        self._plans[link.capability_hash] = task
+        task.add_done_callback(lambda _: self._plans.pop(link.capability_hash, None))
+
+    async def _plan(self, link: Link, request: DownloadRequest) -> None:
+        began = time.monotonic()
+        try:
+            builder = await Planner(request, self._catalog).plan()
+            digest = await asyncio.to_thread(self._manifests.write, builder)
+            manifest = await asyncio.to_thread(self._manifests.open, digest)
+            size = Layout(manifest, digest).size
+            await self._links.planned(link, manifest=digest, size=size, entries=len(manifest))
+        except BucketzipError as error:
+            _log.info("planning failed: %s", error, extra={"code": error.code})
+            await self._links.failed(link, "failed", code=error.code, detail=str(error))
+        except Exception:  # noqa: BLE001  -- whatever it was, nobody may wait for this plan any longer
+            _log.exception("planning failed")
+            await self._links.failed(link, "failed", code=BucketzipError.code, detail=str(BucketzipError()))
+        else:
+            seconds = time.monotonic() - began
+            _log.info("planned", extra={"entries": len(manifest), "bytes": size, "seconds": round(seconds, 3)})
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            try:
+                needed = await self._links.sweep(int(time.time()))
+                await asyncio.to_thread(self._manifests.sweep, needed)
+            except Exception:  # noqa: BLE001  -- a full disk, a locked file: the next round may do better
+                _log.exception("sweeping failed")
+            await asyncio.sleep(SWEEP_SECONDS)

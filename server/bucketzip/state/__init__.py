@@ -1,0 +1,1 @@
+"""What outlives the process: one directory, one SQLite file, and the manifests beside it."""

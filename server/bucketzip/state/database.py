@@ -1,0 +1,118 @@
+"""The SQLite file of a machine: opened once a process, used from one thread of its own, migrated at start.
+
+Transactions are short functions that get the connection. WAL lets other processes read meanwhile; `busy_timeout` lets
+them wait their turn to write.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from bucketzip.errors import BucketzipError
+
+T = TypeVar("T")
+
+FILE_NAME = "state.sqlite3"
+BUSY_SECONDS = 10.0
+
+MIGRATIONS = (
+    """
+    CREATE TABLE links (
+        capability_hash BLOB PRIMARY KEY,
+        owner TEXT NOT NULL,
+        filename TEXT NOT NULL,
+        request TEXT NOT NULL,
+        credential TEXT,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('planning', 'ready', 'failed', 'changed')),
+        manifest TEXT,
+        bytes INTEGER,
+        entries INTEGER,
+        error_code TEXT,
+        error_detail TEXT
+    ) STRICT;
+    CREATE INDEX links_by_manifest ON links (manifest);
+    CREATE INDEX links_by_expiry ON links (expires_at);
+    CREATE TABLE crcs (version BLOB PRIMARY KEY, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    """,
+)
+"""Each brings the file from one version to the next; a landed one is never changed."""
+
+
+class NewerState(BucketzipError):
+    """The state directory was written by a newer release of bucketzip. Start that one, or another directory."""
+
+    code = "newer_state"
+
+
+class Database:
+    """Runs functions with the connection, one after the other, in its thread."""
+
+    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+        self._connection = connection
+        self._thread = thread
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a function as one transaction: committed when it returns, rolled back when it raises."""
+        return await self._in_thread("BEGIN IMMEDIATE", function)
+
+    async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a function that writes nothing: it sees one state of the file, and waits for no other process."""
+        return await self._in_thread("BEGIN", function)
+
+    async def _in_thread(self, begin: str, function: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, begin, function)
+
+    def _transact(self, begin: str, function: Callable[[sqlite3.Connection], T]) -> T:
+        self._connection.execute(begin)
+        try:
+            result = function(self._connection)
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+        return result
+
+
+@asynccontextmanager
+async def open_database(directory: Path) -> AsyncIterator[Database]:
+    """Open the machine's file, brought to this release's schema."""
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1, thread_name_prefix="state") as thread:
+        connection = await loop.run_in_executor(thread, _open, directory / FILE_NAME)
+        try:
+            yield Database(connection, thread)
+        finally:
+            await loop.run_in_executor(thread, connection.close)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    try:
+        _prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    # Two processes that start at once take turns here, and the second finds the work done.
+    connection.execute("BEGIN IMMEDIATE")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise NewerState
+    for number, migration in enumerate(MIGRATIONS[version:], version + 1):
+        for statement in migration.split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {number}")
+    connection.execute("COMMIT")

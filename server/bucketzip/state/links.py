@@ -1,0 +1,112 @@
+"""Download links: who holds the capability may download. Only its hash is kept."""
+
+import hashlib
+import secrets
+import sqlite3
+from dataclasses import dataclass
+from typing import Literal
+
+from bucketzip.state.database import Database
+
+State = Literal["planning", "ready", "failed", "changed"]
+CAPABILITY_BYTES = 16
+KEPT_AFTER_EXPIRY_SECONDS = 7 * 86_400
+"""So long a link says that it has expired, instead of being unknown."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """One row. Times are seconds since 1970."""
+
+    capability_hash: bytes
+    owner: str
+    filename: str
+    request: str
+    created_at: int
+    expires_at: int
+    state: State
+    manifest: str | None = None
+    bytes: int | None = None
+    entries: int | None = None
+    error_code: str | None = None
+    error_detail: str | None = None
+
+
+def new_capability() -> str:
+    """128 random bits, as they stand in a URL."""
+    return secrets.token_urlsafe(CAPABILITY_BYTES)
+
+
+def hash_capability(capability: str) -> bytes:
+    """What is kept of a capability."""
+    return hashlib.sha256(capability.encode()).digest()
+
+
+_COLUMNS = ", ".join(Link.__dataclass_fields__)
+
+
+class Links:
+    """The table of links."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, link: Link) -> None:
+        """Keep a new link."""
+        fields = vars(link)
+        marks = ", ".join(f":{name}" for name in fields)
+        await self._database.run(
+            lambda connection: connection.execute(f"INSERT INTO links ({_COLUMNS}) VALUES ({marks})", fields)  # noqa: S608  -- our own column names
+        )
+
+    async def get(self, capability: str) -> Link | None:
+        """The link of a capability, expired or not."""
+        key = hash_capability(capability)
+        row = await self._database.read(
+            lambda connection: connection.execute(
+                f"SELECT {_COLUMNS} FROM links WHERE capability_hash = ?",  # noqa: S608  -- our own column names
+                (key,),
+            ).fetchone()
+        )
+        return Link(**row) if row else None
+
+    async def planned(self, link: Link, *, manifest: str, size: int, entries: int) -> None:
+        """The archive behind the link is known to the byte now, and stays as it is."""
+        await self._update(link, "planning", state="ready", manifest=manifest, bytes=size, entries=entries)
+
+    async def failed(self, link: Link, state: Literal["failed", "changed"], *, code: str, detail: str) -> None:
+        """The link will not work any more, and says why."""
+        before: State = "planning" if state == "failed" else "ready"
+        await self._update(link, before, state=state, error_code=code, error_detail=detail)
+
+    async def planning(self, now: int) -> list[Link]:
+        """Links whose planning did not come to its end, and that somebody may still use."""
+        rows = await self._database.read(
+            lambda connection: connection.execute(
+                f"SELECT {_COLUMNS} FROM links WHERE state = 'planning' AND expires_at > ?",  # noqa: S608  -- our own column names
+                (now,),
+            ).fetchall()
+        )
+        return [Link(**row) for row in rows]
+
+    async def sweep(self, now: int) -> set[str]:
+        """Forget links long expired; returns the manifests that links still need."""
+
+        def run(connection: sqlite3.Connection) -> set[str]:
+            connection.execute("DELETE FROM links WHERE expires_at < ?", (now - KEPT_AFTER_EXPIRY_SECONDS,))
+            connection.execute("UPDATE links SET manifest = NULL WHERE expires_at < ? AND manifest NOT NULL", (now,))
+            rows = connection.execute("SELECT DISTINCT manifest FROM links WHERE manifest IS NOT NULL")
+            return {row["manifest"] for row in rows}
+
+        return await self._database.run(run)
+
+    async def _update(self, link: Link, before: State, **fields: str | int) -> None:
+        """Only from the state `before`: a process that starts plans what another may be planning; the first wins."""
+        changes = ", ".join(f"{name} = :{name}" for name in fields)
+        values = {**fields, "key": link.capability_hash, "before": before}
+        await self._database.run(
+            lambda connection: connection.execute(
+                f"UPDATE links SET {changes} WHERE capability_hash = :key AND state = :before",  # noqa: S608  -- our own column names
+                values,
+            )
+        )

@@ -1,0 +1,1 @@
+"""What the machine keeps: links and manifests, through restarts, kills and neighbours."""
