@@ -1,0 +1,5 @@
+"""`python -m bucketzip`."""
+
+from bucketzip.cli import main
+
+main()

@@ -1,0 +1,56 @@
+"""Logging: one line an event, for people or as JSON. Whatever is passed as `extra` is part of it."""
+
+import json
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+
+# Keys and error texts come from elsewhere, and must not make lines of their own or reach into a terminal.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def _when(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+
+
+class TextFormatter(logging.Formatter):
+    """`time level message name=value ...`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, and the traceback where there is one."""
+        fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
+        line = f"{_when(record)} {record.levelname.lower()} {record.getMessage()}{fields}"
+        line = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), line)
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The object."""
+        event = {
+            "time": _when(record),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            event["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(event, default=str, ensure_ascii=False)
+
+
+def configure(log_format: str, level: str) -> None:
+    """Log to standard error, which systemd keeps."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("bucketzip").setLevel(level.upper())

@@ -1,0 +1,106 @@
+"""Prometheus declarations, nothing else: names, labels, help.
+
+Label values come from closed sets (route, method, status, our error codes, outcomes), never from keys, buckets or
+paths.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+_LONG_SECONDS = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14400)
+
+
+class Metrics:
+    """One registry and its instruments."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        self.build = Info("bucketzip_build", "Version of this server.", registry=registry)
+        self.requests = Counter(
+            "bucketzip_http_requests_total",
+            "HTTP requests answered.",
+            ["route", "method", "status"],
+            registry=registry,
+        )
+        self.request_seconds = Histogram(
+            "bucketzip_http_request_seconds",
+            "From an HTTP request to the end of its answer.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.errors = Counter(
+            "bucketzip_errors_total",
+            "Errors by code, answered or (once a download had begun) by breaking the connection.",
+            ["code"],
+            registry=registry,
+        )
+        self.downloads_active = Gauge("bucketzip_downloads_active", "Archives being streamed now.", registry=registry)
+        self.downloads = Counter(
+            "bucketzip_downloads_total",
+            "Downloads that began, by how they ended: complete, client_gone, stalled, or an error's code.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.ranges = Counter(
+            "bucketzip_download_ranges_total",
+            "Downloads of a part: broken ones that go on, or parallel ones.",
+            registry=registry,
+        )
+        self.download_seconds = Histogram(
+            "bucketzip_download_seconds",
+            "From the request for an archive to its last byte, complete ones.",
+            buckets=_LONG_SECONDS,
+            registry=registry,
+        )
+        self.sent_bytes = Counter("bucketzip_sent_bytes_total", "Bytes of archives sent.", registry=registry)
+        self.received_bytes = Counter(
+            "bucketzip_s3_received_bytes_total", "Bytes of objects read from S3.", registry=registry
+        )
+        self.range_gets = Counter(
+            "bucketzip_s3_range_gets_total",
+            "Ranged GETs by outcome: ok, stall, connection, malformed, or an error's code.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.range_get_seconds = Histogram(
+            "bucketzip_s3_range_get_seconds",
+            "From a ranged GET's request to its last byte, successful ones.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.retries = Counter(
+            "bucketzip_s3_retries_total",
+            "Ranged GETs tried again, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.connections = Gauge("bucketzip_s3_connections", "Open connections for ranged GETs.", registry=registry)
+        self.waiting = Gauge("bucketzip_s3_reads_waiting", "Reads that wait for a connection.", registry=registry)
+        self.budget_bytes = Gauge(
+            "bucketzip_memory_budget_bytes", "What may be in flight and buffered.", registry=registry
+        )
+        self.budget_used_bytes = Gauge(
+            "bucketzip_memory_used_bytes", "What is in flight and buffered now.", registry=registry
+        )
+        self.plan_seconds = Histogram(
+            "bucketzip_plan_seconds",
+            "From a request for a link to its plan.",
+            buckets=_LONG_SECONDS,
+            registry=registry,
+        )
+        self.loop_lag_seconds = Histogram(
+            "bucketzip_event_loop_lag_seconds",
+            "How late the event loop runs what is due, looked at four times a second.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+
+    def exposition(self) -> bytes:
+        """All of it, in the text format."""
+        return generate_latest(self.registry)

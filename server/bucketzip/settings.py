@@ -1,0 +1,88 @@
+"""Every setting: BUCKETZIP_* in the environment, and an option of the same name on the command line.
+
+Built once at start and passed down; the core takes plain numbers, never `Settings`. AWS's own variables and files
+(AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL_S3, ...) are botocore's and work as everywhere.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "BUCKETZIP_"
+MIB = 1 << 20
+LEAST_MEMORY_BYTES = 16 * MIB
+"""Of one process: with less, hardly a download would be admitted."""
+
+
+class Settings(BaseSettings):
+    """All of them, with units, bounds and defaults."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    state_dir: Path = Field(
+        Path("bucketzip-state"), description="Directory for links and manifests. Made if it is not there."
+    )
+    public_url: str = Field(
+        "",
+        description="How users reach this server, as https://zip.example.com; else links have the request's address.",
+    )
+    memory_bytes: int = Field(
+        128 * MIB,
+        ge=LEAST_MEMORY_BYTES,
+        description="Bytes in flight and buffered, for all downloads of this machine together.",
+    )
+    processes: int = Field(1, ge=1, le=256, description="Server processes on this machine, which share memory_bytes.")
+    s3_connections: int = Field(64, ge=1, le=1024, description="Connections to S3 for ranged GETs, in each process.")
+    s3_range_bytes: int = Field(
+        8 * MIB, ge=MIB, le=64 * MIB, description="Bytes asked for in one ranged GET of a large object."
+    )
+    s3_tries: int = Field(
+        8, ge=1, le=100, description="Failures in a row, without a byte of progress, after which a read is given up."
+    )
+    s3_stall_seconds: float = Field(
+        10, ge=1, le=600, description="A connection to S3 that brings nothing for so long is replaced."
+    )
+    client_stall_seconds: float = Field(
+        60, ge=1, le=3600, description="A client that takes nothing for so long is let go."
+    )
+    planning_wait_seconds: float = Field(
+        20,
+        ge=0,
+        le=300,
+        description="How long POST /downloads and a link wait for planning before they answer without.",
+    )
+    manifests_bytes: int = Field(
+        4096 * MIB, ge=MIB, description="Space for planned archives in state_dir: about 200 bytes an entry."
+    )
+    drain_seconds: float = Field(30, ge=0, le=86400, description="How long running downloads may go on after SIGTERM.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="One line an event: for people, or one JSON object."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url(cls, url: str) -> str:
+        url = url.rstrip("/")
+        if url and not re.fullmatch(r"https?://[^/?#\s]+", url):
+            raise ValueError("is written https://zip.example.com, without a path")
+        return url
+
+    @field_validator("processes")
+    @classmethod
+    def _processes(cls, processes: int, info: ValidationInfo) -> int:
+        if info.data.get("memory_bytes", LEAST_MEMORY_BYTES * processes) < LEAST_MEMORY_BYTES * processes:
+            raise ValueError(f"memory_bytes must be at least {LEAST_MEMORY_BYTES} for each process")
+        return processes
+
+
+def misspelt() -> list[str]:
+    """BUCKETZIP_* variables that are no setting: pydantic-settings does not notice them."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    return sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)

@@ -1,0 +1,1 @@
+"""HTTP: the only code of aiohttp's server."""

@@ -1,0 +1,23 @@
+"""Is it alive, can it serve, and how is it doing."""
+
+from aiohttp import web
+
+from bucketzip import __version__
+from bucketzip.web import keys
+
+
+async def healthz(request: web.Request) -> web.Response:
+    """The process is alive."""
+    return web.json_response({"status": "ok", "version": __version__})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """It has credentials and state, so it can serve; else an error that says what is missing."""
+    request.app[keys.CHECK_READY]()
+    return web.json_response({"status": "ready"})
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Prometheus' text format."""
+    instruments = request.app[keys.METRICS]
+    return web.Response(body=instruments.exposition(), headers={"Content-Type": instruments.content_type})

@@ -1,0 +1,23 @@
+"""What the application holds, by typed keys."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from bucketzip.metrics import Metrics
+from bucketzip.plan.downloads import Downloads
+from bucketzip.settings import Settings
+from bucketzip.transfer.opened import OpenArchives
+from bucketzip.transfer.pump import Engine
+
+SETTINGS = web.AppKey("SETTINGS", Settings)
+METRICS = web.AppKey("METRICS", Metrics)
+DOWNLOADS = web.AppKey("DOWNLOADS", Downloads)
+ARCHIVES = web.AppKey("ARCHIVES", OpenArchives)
+ENGINE = web.AppKey("ENGINE", Engine)
+CHECK_READY: web.AppKey[Callable[[], None]] = web.AppKey("CHECK_READY")
+"""Raises what keeps this server from serving."""
+
+REQUEST_ID = web.RequestKey("REQUEST_ID", str)
+BODY_STARTED = web.RequestKey("BODY_STARTED", bool)
+"""The head of the answer went out: from here there is no error response."""

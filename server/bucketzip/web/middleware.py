@@ -1,0 +1,115 @@
+"""What every request goes through: an id, its measurements, and errors as JSON while an answer can still be given."""
+
+import asyncio
+import logging
+import secrets
+import time
+
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+from aiohttp.typedefs import Handler
+
+from bucketzip.errors import BucketzipError, MethodNotAllowed, NotFound, RequestTooLarge
+from bucketzip.web import keys
+
+_log = logging.getLogger(__name__)
+
+_HTTP_ERRORS: dict[int, type[BucketzipError]] = {404: NotFound, 405: MethodNotAllowed, 413: RequestTooLarge}
+
+
+class BrokenOff(ConnectionError):
+    """The answer had begun: the connection was broken, so that no client takes what it has for the whole."""
+
+
+def unexpected(record: logging.LogRecord) -> bool:
+    """A filter for aiohttp's own log: what we broke off ourselves has been logged already, with its reason."""
+    return not (record.exc_info and isinstance(record.exc_info[1], BrokenOff))
+
+
+def error_response(error: BucketzipError, request: web.Request) -> web.Response:
+    """The JSON that every error has."""
+    return web.json_response(
+        {"error": error.code, "detail": str(error), "request_id": request[keys.REQUEST_ID]},
+        status=error.status,
+        headers=error.headers,
+    )
+
+
+async def note_body_started(request: web.Request, response: web.StreamResponse) -> None:
+    """For `on_response_prepare`."""
+    request[keys.BODY_STARTED] = True
+    response.headers["X-Request-Id"] = request[keys.REQUEST_ID]
+
+
+@web.middleware
+async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request an id, count it and its time by route."""
+    request[keys.REQUEST_ID] = secrets.token_hex(8)
+    metrics = request.app[keys.METRICS]
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "unknown"
+    began = time.monotonic()
+    status = "broken"
+    try:
+        response = await handler(request)
+        status = str(response.status)
+        return response
+    finally:
+        metrics.requests.labels(route, request.method, status).inc()
+        metrics.request_seconds.labels(route).observe(time.monotonic() - began)
+
+
+@web.middleware
+async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what a handler raises into an answer, or break the connection where an answer has begun."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        kind = _HTTP_ERRORS.get(error.status)
+        if kind is None:
+            raise
+        ours: BucketzipError = kind(None if kind is not RequestTooLarge else "the request body is over 1 MiB")
+        response = error_response(ours, request)
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+    except Exception as error:
+        if request.get(keys.BODY_STARTED, False):
+            if request.transport is not None:
+                request.transport.abort()
+            raise BrokenOff from error
+        if not isinstance(error, BucketzipError):
+            _log.exception("unexpected error", extra={"request_id": request[keys.REQUEST_ID]})
+        ours = error if isinstance(error, BucketzipError) else BucketzipError()
+        response = error_response(ours, request)
+    request.app[keys.METRICS].errors.labels(ours.code).inc()
+    return response
+
+
+async def watch_loop_lag(app: web.Application) -> None:
+    """Measure how late the event loop is, for ever."""
+    loop, pause = asyncio.get_running_loop(), 0.25
+    while True:
+        due = loop.time() + pause
+        await asyncio.sleep(pause)
+        app[keys.METRICS].loop_lag_seconds.observe(max(0.0, loop.time() - due))
+
+
+class AccessLogger(AbstractAccessLogger):
+    """One line a request; the capability in a link's path is not logged."""
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        """Log one request."""
+        route = getattr(request, "match_info", None)
+        resource = route.route.resource if route is not None else None
+        self.logger.info(
+            "request",
+            extra={
+                "method": request.method,
+                "route": resource.canonical if resource is not None else "unknown",
+                "status": response.status,
+                "bytes": response.body_length,
+                "seconds": round(time, 3),
+                "peer": request.remote,
+                "request_id": request.get(keys.REQUEST_ID, ""),
+            },
+        )

@@ -1,0 +1,17 @@
+"""The table of URLs."""
+
+from aiohttp import web
+
+from bucketzip.web.handlers import downloads, health, openapi
+
+
+def routes() -> list[web.RouteDef]:
+    """All of them."""
+    return [
+        web.post("/downloads", downloads.create),
+        web.get("/d/{capability}/{filename}", downloads.download),
+        web.get("/healthz", health.healthz),
+        web.get("/readyz", health.readyz),
+        web.get("/metrics", health.metrics),
+        web.get("/openapi.yaml", openapi.openapi),
+    ]

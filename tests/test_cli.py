@@ -1,0 +1,323 @@
+"""The real command as a process: what it says, what it refuses, and how it ends."""
+
+import asyncio
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+
+from bucketzip import __version__
+from bucketzip.embedded import EmbeddedS3
+from bucketzip.settings import PREFIX, Settings
+from tests.bucket import Bucket
+
+COMMAND = str(Path(sys.executable).with_name("bucketzip"))
+MIB = 1 << 20
+LARGE = 24 * MIB
+"""More than the buffers between two sockets hold."""
+
+
+def run(*arguments: str, environment: Mapping[str, str] | None = None) -> tuple[int, str, str]:
+    """Exit status, output and errors of a command that ends by itself."""
+    done = subprocess.run(
+        [COMMAND, *arguments],
+        env={**os.environ, "COLUMNS": "200", **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+class Serving:
+    """`bucketzip serve` on a free port."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    @property
+    def base(self) -> str:
+        """Its address, once it listens."""
+        until = time.monotonic() + 20
+        while not (found := re.search(r"listening on (http://127\.0\.0\.1:\d+)", self.log)):
+            assert self.process.poll() is None, self.log
+            assert time.monotonic() < until, self.log
+            time.sleep(0.02)
+        return found[1]
+
+    async def ended(self, within_seconds: float) -> int:
+        """Its exit status."""
+        return await asyncio.to_thread(self.process.wait, within_seconds)
+
+    async def link(self, *sources: str) -> str:
+        async with (
+            aiohttp.ClientSession() as client,
+            client.post(f"{self.base}/downloads", json={"sources": sources}) as answer,
+        ):
+            assert answer.status == 201, await answer.text()
+            return str((await answer.json())["url"])
+
+
+@contextmanager
+def serving(s3_server: EmbeddedS3, work: Path, *options: str, **variables: str) -> Iterator[Serving]:
+    log = work / "log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [COMMAND, "serve", "--port", "0", *options],
+            cwd=work,
+            env={**os.environ, **s3_server.environment(), **variables},
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        yield Serving(process, log)
+    finally:
+        process.kill()
+        process.wait()
+
+
+class Slow:
+    """A download that has begun and is not read on until it is told to."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, length: int) -> None:
+        self.length = length
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def begin(cls, url: str) -> "Slow":
+        parts = urlsplit(url)
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
+        raw.setblocking(False)  # noqa: FBT003  -- the socket's own interface
+        await asyncio.get_running_loop().sock_connect(raw, (parts.hostname, parts.port))
+        reader, writer = await asyncio.open_connection(sock=raw, limit=16 << 10)
+        writer.write(f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 "), head
+        found = re.search(rb"Content-Length: (\d+)", head)
+        assert found is not None
+        return cls(reader, writer, int(found[1]))
+
+    async def rest(self) -> bytes:
+        """All that comes until the connection ends."""
+        got = bytearray()
+        try:
+            while len(got) < self.length and (chunk := await self._reader.read(MIB)):
+                got += chunk
+        except ConnectionError:
+            pass
+        self._writer.close()
+        return bytes(got)
+
+
+async def refused(base: str) -> bool:
+    """Whether nobody takes a new connection, within a moment."""
+    parts = urlsplit(base)
+    for _ in range(100):
+        try:
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        except ConnectionRefusedError:
+            return True
+        writer.close()
+        await asyncio.sleep(0.02)
+    return False
+
+
+def test_version() -> None:
+    assert run("version") == (0, f"bucketzip {__version__}\n", "")
+
+
+def test_help_teaches_every_setting() -> None:
+    status, said, _ = run("serve", "--help")
+    assert status == 0
+    told = " ".join(said.split())
+    for name, field in Settings.model_fields.items():
+        assert f"--{name.replace('_', '-')} " in told
+        assert f"{field.description}" in told
+        if field.default:
+            assert f"{field.description} [{field.default}]" in told
+    assert "--log-format text|json" in told
+    assert "BUCKETZIP_STATE_DIR" in told
+
+
+def test_without_a_command_it_says_what_there_is() -> None:
+    status, _, said = run()
+    assert status == 2
+    assert "COMMAND" in said
+
+
+def test_all_mistakes_are_reported_at_once() -> None:
+    status, out, said = run(
+        "serve",
+        "--port=99999",
+        "--public-url=zip.example.com",
+        environment={"BUCKETZIP_MEMORY_BYTES": "64M", "BUCKETZIP_LOG_LEVEL": "loud", "BUCKETZIP_PROT": "80"},
+    )
+    assert (status, out) == (2, "")
+    lines = said.splitlines()
+    assert len(lines) == 5, said
+    for name, why in {
+        "PROT": "no such setting",
+        "PORT": "less than or equal to 65535, not '99999'",
+        "PUBLIC_URL": "https://zip.example.com, without a path, not 'zip.example.com'",
+        "MEMORY_BYTES": "not '64M'",
+        "LOG_LEVEL": "'debug', 'info', 'warning' or 'error', not 'loud'",
+    }.items():
+        assert any(f"{PREFIX}{name}: " in line and why in line for line in lines), said
+
+
+def test_a_variable_that_is_no_setting_is_refused_by_name() -> None:
+    status, _, said = run("serve", "--port=0", environment={"BUCKETZIP_STATEDIR": "x"})
+    assert status == 2
+    assert said == "bucketzip: BUCKETZIP_STATEDIR: no such setting (see `bucketzip serve --help`)\n"
+
+
+def test_processes_need_memory_each() -> None:
+    status, _, said = run("serve", "--memory-bytes", str(32 * MIB), "--processes", "3")
+    assert status == 2
+    assert said.startswith("bucketzip: BUCKETZIP_PROCESSES: memory_bytes must be at least 16777216 for each process")
+
+
+def test_a_port_in_use_is_one_clear_line(s3_server: EmbeddedS3, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, _, said = run("serve", f"--port={port}", f"--state-dir={tmp_path}", environment=s3_server.environment())
+    assert status == 2
+    assert (
+        said.splitlines()[-1] == f"bucketzip: cannot start: cannot listen on 127.0.0.1:{port}: Address already in use"
+    )
+    assert "Traceback" not in said
+
+
+def test_a_host_that_is_not_here_is_one_clear_line(s3_server: EmbeddedS3, tmp_path: Path) -> None:
+    options = ("--port=0", "--host=192.0.2.1", f"--state-dir={tmp_path}")
+    status, _, said = run("serve", *options, environment=s3_server.environment())
+    assert status == 2
+    assert said.splitlines()[-1].startswith("bucketzip: cannot start: cannot listen on 192.0.2.1:0: ")
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("below", ["", "state"])
+def test_a_state_directory_that_cannot_be_one(below: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    directory = tmp_path / "file" / below
+    status, _, said = run("serve", "--port=0", f"--state-dir={directory}")
+    assert status == 2
+    assert said == (f"bucketzip: cannot start: the state directory {directory} cannot be written to: Not a directory\n")
+
+
+def test_a_damaged_state_file_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "state.sqlite3").write_text("not a database " * 100)
+    status, _, said = run("serve", "--port=0", f"--state-dir={tmp_path}")
+    assert status == 2
+    assert said == f"bucketzip: cannot start: file is not a database in {tmp_path}\n"
+
+
+def test_options_override_variables(s3_server: EmbeddedS3, tmp_path: Path) -> None:
+    variables = {"BUCKETZIP_STATE_DIR": "by-variable", "BUCKETZIP_LOG_FORMAT": "text", "BUCKETZIP_PORT": "not a number"}
+    with serving(s3_server, tmp_path, "--state-dir=by-option", "--log-format=json", **variables) as server:
+        assert server.base
+        events = [json.loads(line) for line in server.log.splitlines()]
+    assert events[-1]["event"] == f"listening on {server.base}"
+    assert events[-1]["pid"] == server.process.pid
+    assert (tmp_path / "by-option").is_dir()
+    assert not (tmp_path / "by-variable").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_running_download_finishes_whole(
+    number: signal.Signals, s3_server: EmbeddedS3, bucket: Bucket, tmp_path: Path
+) -> None:
+    content = os.urandom(MIB) * (LARGE // MIB)
+    await bucket.put("large.bin", content)
+    with serving(s3_server, tmp_path) as server:
+        base = server.base
+        download = await Slow.begin(await server.link(bucket.url("large.bin")))
+        server.process.send_signal(number)
+        assert await refused(base)
+        await asyncio.sleep(0.3)
+        assert server.process.poll() is None
+        archive = await download.rest()
+        assert len(archive) == download.length
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            assert opened.read("large.bin") == content
+        assert await server.ended(5) == 0
+        assert "draining" in server.log
+        assert "outcome=complete" in server.log
+        assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_ends_it_at_once(
+    number: signal.Signals, s3_server: EmbeddedS3, bucket: Bucket, tmp_path: Path
+) -> None:
+    await bucket.put("large.bin", bytes(LARGE))
+    with serving(s3_server, tmp_path, "--drain-seconds=60") as server:
+        base = server.base
+        download = await Slow.begin(await server.link(bucket.url("large.bin")))
+        server.process.send_signal(signal.SIGTERM)
+        assert await refused(base)
+        server.process.send_signal(number)
+        assert await server.ended(5) == -number
+        assert len(await download.rest()) < download.length
+        assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize(("seconds", "at_most"), [(0, 5), (3, 6)])
+async def test_draining_has_a_limit(
+    seconds: int, at_most: int, s3_server: EmbeddedS3, bucket: Bucket, tmp_path: Path
+) -> None:
+    await bucket.put("large.bin", bytes(LARGE))
+    with serving(s3_server, tmp_path, f"--drain-seconds={seconds}") as server:
+        download = await Slow.begin(await server.link(bucket.url("large.bin")))
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert await server.ended(10) == 0
+        assert seconds <= time.monotonic() - began < at_most
+        assert len(await download.rest()) < download.length
+        assert "Traceback" not in server.log
+
+
+async def test_an_idle_connection_does_not_hold_up_the_end(s3_server: EmbeddedS3, tmp_path: Path) -> None:
+    with serving(s3_server, tmp_path) as server:
+        async with aiohttp.ClientSession() as client:
+            async with client.get(f"{server.base}/healthz") as answer:
+                assert answer.status == 200
+            server.process.send_signal(signal.SIGTERM)
+            assert await server.ended(5) == 0
+
+
+def test_ctrl_c_while_it_starts(s3_server: EmbeddedS3, tmp_path: Path) -> None:
+    """While it waits for credentials, here from one that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(20)
+        waiting = {
+            "AWS_ACCESS_KEY_ID": "",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://127.0.0.1:{silent.getsockname()[1]}/",
+        }
+        with serving(s3_server, tmp_path, **waiting) as server:
+            connection, _ = silent.accept()
+            with connection:
+                server.process.send_signal(signal.SIGINT)
+                assert server.process.wait(5) == 128 + signal.SIGINT
+            assert server.log == ""

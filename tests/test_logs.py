@@ -1,0 +1,46 @@
+"""One line an event, whatever is in it."""
+
+import json
+import logging
+
+import pytest
+
+from bucketzip.logs import JsonFormatter, TextFormatter
+
+EVIL = "s3://b/line\nbreak\x1b[2J\x9b\u2028end"
+
+
+@pytest.fixture
+def record() -> logging.LogRecord:
+    made = logging.makeLogRecord({"msg": "broken off: %s", "args": (EVIL,), "levelname": "ERROR", "created": 0.5})
+    made.key = EVIL
+    return made
+
+
+def test_text_is_one_line_that_no_terminal_obeys(record: logging.LogRecord) -> None:
+    escaped = r"s3://b/line\nbreak\x1b[2J\x9b\u2028end"
+    assert TextFormatter().format(record) == (
+        f"1970-01-01T00:00:00.500+00:00 error broken off: {escaped} key={escaped}"
+    )
+
+
+def test_json_is_one_line_that_keeps_what_it_was(record: logging.LogRecord) -> None:
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "time": "1970-01-01T00:00:00.500+00:00",
+        "level": "error",
+        "event": f"broken off: {EVIL}",
+        "key": EVIL,
+    }
+
+
+def test_a_traceback_follows_its_line() -> None:
+    record = logging.makeLogRecord({"msg": "unexpected", "levelname": "ERROR"})
+    try:
+        int("why")
+    except ValueError as error:
+        record.exc_info = (ValueError, error, error.__traceback__)
+    first, *traceback = TextFormatter().format(record).splitlines()
+    assert first.endswith("error unexpected")
+    assert traceback[-1].startswith("ValueError: ")

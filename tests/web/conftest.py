@@ -1,0 +1,30 @@
+"""A server on the run's SeaweedFS, and one on a stub that lies."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bucketzip.embedded import EmbeddedS3
+from tests.faults.lying_s3 import LyingS3
+from tests.web.serving import Server, serving, stub_environment
+
+
+@pytest.fixture
+async def server(s3_server: EmbeddedS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
+    async with serving(s3_server.environment(), tmp_path / "state", monkeypatch) as running:
+        yield running
+
+
+@pytest.fixture
+async def stub() -> AsyncIterator[LyingS3]:
+    async with LyingS3() as running:
+        yield running
+
+
+@pytest.fixture
+async def stub_server(stub: LyingS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
+    async with serving(
+        stub_environment(stub.endpoint_url), tmp_path / "state", monkeypatch, s3_tries=3, s3_stall_seconds=1
+    ) as running:
+        yield running
