@@ -1,0 +1,76 @@
+# Every command of this project; CI and people run the same ones. `make` lists them.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Newer than requirements.lock and pyproject.toml when what they say is installed.
+INSTALLED := $(VENV)/installed
+TEST_PACKAGES := $(shell sed 's/\#.*//' tests/apt-packages.txt)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo serve test lint types bench lock clean packages
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(INSTALLED) ## try it here: no AWS account, no root (KEEP=1 leaves it running)
+	@$(BIN)/python -m bucketzip.demo $(if $(KEEP),--keep)
+
+serve: $(INSTALLED) ## run the server (ARGS="--port 8080")
+	@$(BIN)/bucketzip serve $(ARGS)
+
+test: packages lint types ## everything CI runs (ARGS="-k name" for pytest)
+	$(BIN)/pytest -n 2 --dist=loadgroup $(ARGS)
+
+lint: $(INSTALLED) ## style, and which package may import which
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+
+types: $(INSTALLED) ## types, strictly
+	$(BIN)/mypy
+
+bench: $(INSTALLED) ## measure it against its peers (ARGS="--help")
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: $(BIN)/uv ## write requirements.lock from pyproject.toml (UPGRADE=1 takes the newest of everything)
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) -o requirements.lock
+
+clean: ## remove all that these commands made
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find server tests bench -name __pycache__ -prune -exec rm -rf {} +
+
+packages:
+	@$(call install_debian,$(TEST_PACKAGES))
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Python 3.11 or newer is needed: make PYTHON=python3.13' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(call install_debian,python3-venv); }
+	@echo 'installing into $(VENV)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BIN)/uv:
+	@$(MAKE) $(INSTALLED)
+
+# Installs the packages of $(1) that are missing where this is root, and says what to do where it is not.
+define install_debian
+	if ! command -v dpkg-query >/dev/null; then echo 'not Debian: what corresponds to these must be there: $(1)'; exit 0; fi; \
+	missing=''; \
+	for package in $(1); do \
+		dpkg-query --show --showformat='$${db:Status-Status}\n' $$package 2>/dev/null | grep -qx installed \
+			|| missing="$$missing $$package"; \
+	done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" -ne 0 ]; then \
+		echo "missing:$$missing" >&2; echo "  sudo apt-get install$$missing" >&2; exit 1; \
+	fi; \
+	echo "installing$$missing"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	apt-get update -qq && apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 $$missing >/dev/null
+endef

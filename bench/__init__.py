@@ -1,0 +1,1 @@
+"""Benchmarks of bucketzip against its peers: every number is compared only within the run that made it."""

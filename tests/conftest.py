@@ -1,0 +1,50 @@
+"""What every test starts from: an environment without AWS in it, and a real S3 server started once a run."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from bench.certificates import make_certificate
+from bucketzip.embedded import EmbeddedS3
+from tests.bucket import Bucket, new_bucket
+from tests.readers.java import JavaReaders
+from tests.readers.readers import ArchiveReaders
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's credentials, settings or proxies decide what a test does."""
+    for name in os.environ:
+        if name.upper().startswith(("AWS_", "BUCKETZIP_")) or name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[EmbeddedS3]:
+    with EmbeddedS3() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tls_s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedS3]:
+    """The same behind TLS, the only way to see what botocore does over https. Trust its `ca_file`."""
+    certificate = make_certificate(tmp_path_factory.mktemp("tls") / "files")
+    with EmbeddedS3(cert_file=certificate.chain, key_file=certificate.key, ca_file=certificate.authority) as server:
+        yield server
+
+
+@pytest.fixture
+async def bucket(s3_server: EmbeddedS3) -> AsyncIterator[Bucket]:
+    async with new_bucket(s3_server) as bucket:
+        yield bucket
+
+
+@pytest.fixture(scope="session")
+def archive_readers() -> Iterator[ArchiveReaders]:
+    """Other people's readers. None of them is optional: one that is missing fails the test."""
+    with JavaReaders() as java:
+        yield ArchiveReaders(java)

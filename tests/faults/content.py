@@ -1,0 +1,63 @@
+"""What an object of the lying store holds: bytes, or a rule that makes them, so that 50 GiB cost nothing."""
+
+import random
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol
+
+BLOCK_BYTES = 64 * 1024
+STAMP_BYTES = 8
+# Prime and below BLOCK_BYTES. A stride of one byte would make neighbouring blocks look alike.
+TURNS, STRIDE = 65_521, 40_503
+
+
+class Content(Protocol):
+    @property
+    def size(self) -> int: ...
+
+    def read(self, start: int, stop: int) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def read(self, start: int, stop: int) -> bytes:
+        return self.data[start:stop]
+
+
+@dataclass(frozen=True, slots=True)
+class Synthetic:
+    size: int
+    seed: int = 0
+
+    def read(self, start: int, stop: int) -> bytes:
+        return synthetic_bytes(self.seed, start, min(stop, self.size))
+
+
+def synthetic_bytes(seed: int, start: int, stop: int) -> bytes:
+    """Make bytes `[start, stop)` of an endless stream that never repeats; two reads that overlap agree.
+
+    One random block, turned by the number of the block. Turns come back after 4 GiB, exactly where a mistake of 32 bits
+    would look, so each block also starts with its number.
+    """
+    if start >= stop:
+        return b""
+    twice = memoryview(_random_block_twice(seed))
+    first, last = start // BLOCK_BYTES, (stop - 1) // BLOCK_BYTES
+    blocks = bytearray()
+    for number in range(first, last + 1):
+        turn = number * STRIDE % TURNS
+        blocks += number.to_bytes(STAMP_BYTES, "little")
+        blocks += twice[turn + STAMP_BYTES : turn + BLOCK_BYTES]
+    begin = start - first * BLOCK_BYTES
+    return bytes(memoryview(blocks)[begin : begin + stop - start])
+
+
+@cache
+def _random_block_twice(seed: int) -> bytes:
+    return random.Random(seed).randbytes(BLOCK_BYTES) * 2

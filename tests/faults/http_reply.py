@@ -1,0 +1,84 @@
+"""One HTTP answer as a value, with all that can be wrong about it; sent as exactly those bytes.
+
+Nothing is derived on the way out: Content-Length is a header like any other, and need not be true.
+"""
+
+import asyncio
+import http
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from tests.faults.content import Content, Given
+
+PIECE_BYTES = 256 * 1024
+NOTHING = Given(b"")
+
+
+class After(Enum):
+    KEEP = auto()  # the connection waits for the next request
+    CLOSE = auto()
+    STALL = auto()  # it stays open, and nothing comes any more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """The body is `[start, stop)` of the content. `before` and `behind` are raw bytes around the whole answer."""
+
+    status: int = 200
+    reason: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: Content = NOTHING
+    start: int = 0
+    stop: int = 0
+    delay_seconds: float = 0.0
+    before: bytes = b""
+    head: bytes | None = None
+    behind: bytes = b""
+    chunked: bool = False
+    after: After = After.KEEP
+
+    def encoded_head(self) -> bytes:
+        if self.head is not None:
+            return self.head
+        reason = http.HTTPStatus(self.status).phrase if self.reason is None else self.reason
+        lines = [f"HTTP/1.1 {self.status} {reason}", *(f"{name}: {value}" for name, value in self.headers.items())]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+class Sent(web.StreamResponse):
+    """Tells aiohttp that the answer has been written, and whether to keep the connection."""
+
+    def __init__(self, *, keep: bool) -> None:
+        super().__init__()
+        self._keep = keep
+
+    @property
+    def keep_alive(self) -> bool:
+        return self._keep
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        return None
+
+
+async def send(reply: Reply, writer: AbstractStreamWriter, *, without_body: bool) -> Sent:
+    """Write the answer at the pace the client reads; `without_body` is for an answer to HEAD."""
+    await asyncio.sleep(reply.delay_seconds)
+    await writer.write(reply.before + reply.encoded_head())
+    if not without_body:
+        for start in range(reply.start, reply.stop, PIECE_BYTES):
+            piece = reply.content.read(start, min(start + PIECE_BYTES, reply.stop))
+            await writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if reply.chunked else piece)
+        if reply.chunked:
+            await writer.write(b"0\r\n\r\n")
+    await writer.write(reply.behind)
+    await writer.drain()
+    if reply.after is After.STALL:
+        await asyncio.Event().wait()  # cancelled when the client leaves or the server ends
+    return Sent(keep=reply.after is After.KEEP)
