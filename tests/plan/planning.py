@@ -1,13 +1,13 @@
 """Plan an archive, and look at what it came to; and a catalog of keys that no server here would hold."""
 
 import io
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from bucketzip.archive.layout import Layout
 from bucketzip.archive.manifest import Manifest, Source
 from bucketzip.errors import NoSuchObject
-from bucketzip.plan.catalog import Catalog, Listed
+from bucketzip.plan.catalog import Catalog, Listed, Pages
 from bucketzip.plan.planner import Planner
 from bucketzip.plan.request import DownloadRequest
 
@@ -68,7 +68,7 @@ class Shelf:
         self._looks = {each.key: each for each in looks}
         self.looked_at: list[str] = []
 
-    async def pages(self, bucket: str, prefix: str) -> AsyncIterator[list[Listed]]:
+    async def pages(self, bucket: str, prefix: str) -> Pages:
         found = [each for each in self.objects if each.key.startswith(prefix)]
         for at in range(0, len(found), self.PAGE):
             yield found[at : at + self.PAGE]

@@ -12,7 +12,7 @@ import pytest
 from bucketzip.archive.layout import Layout
 from bucketzip.errors import SourceChanged
 from bucketzip.plan import downloads as module
-from bucketzip.plan.catalog import Catalog, Listed
+from bucketzip.plan.catalog import Catalog, Listed, Pages
 from bucketzip.plan.downloads import Downloads
 from bucketzip.plan.request import DownloadRequest
 from bucketzip.state.database import open_database
@@ -32,7 +32,7 @@ class Waiting(Shelf):
         self.asked = asyncio.Event()
         self.may = asyncio.Event()
 
-    async def pages(self, bucket: str, prefix: str) -> AsyncIterator[list[Listed]]:
+    async def pages(self, bucket: str, prefix: str) -> Pages:
         self.asked.set()
         await self.may.wait()
         async for page in super().pages(bucket, prefix):

@@ -275,3 +275,22 @@ async def test_a_planner_takes_any_catalog() -> None:
     """The port is all it knows: what implements it needs no S3."""
     builder = await Planner(DownloadRequest.model_validate({"sources": ["s3://bucket/a"]}), Shelf("a")).plan()
     assert len(builder) == 1
+
+
+async def test_many_sources_are_looked_at_side_by_side_and_stay_in_order() -> None:
+    """A thousand single objects must not cost two thousand round trips one after the other."""
+    running = most = 0
+
+    class Slow(Shelf):
+        async def look(self, bucket: str, key: str, version_id: str = "") -> Listed:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0.001)
+            running -= 1
+            return await super().look(bucket, key, version_id)
+
+    keys = [f"{number:03}.txt" for number in reversed(range(200))]
+    planned = await plan(Slow(*keys), *(f"s3://shelf/{key}" for key in keys))
+    assert planned.names == keys
+    assert most >= 8

@@ -1,6 +1,6 @@
 """What planning needs to know of S3: which objects there are. A port; `s3/listing.py` implements it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import NamedTuple, Protocol
 
 
@@ -22,10 +22,13 @@ class Listed(NamedTuple):
     """CRC-32 of the whole object, where S3 stores it and has been asked."""
 
 
+Pages = AsyncGenerator[list[Listed], None]
+
+
 class Catalog(Protocol):
     """Lists and looks at objects. Everything raises our errors, which name the bucket or the object."""
 
-    def pages(self, bucket: str, prefix: str) -> AsyncIterator[list[Listed]]:
+    def pages(self, bucket: str, prefix: str) -> Pages:
         """All objects whose keys begin with `prefix`, a page at a time, always in the same order."""
 
     async def look(self, bucket: str, key: str, version_id: str = "") -> Listed:

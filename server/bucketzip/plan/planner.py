@@ -2,17 +2,23 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from wcmatch import glob
 
 from bucketzip.archive.manifest import READ_AHEAD_BYTES, ManifestBuilder, Source
 from bucketzip.archive.names import Names
 from bucketzip.errors import BucketzipError, NoSuchObject, NothingToZip, ObjectArchived
+from bucketzip.plan.ahead import run_ahead
 from bucketzip.plan.catalog import Catalog, Listed
 from bucketzip.plan.request import DownloadRequest, Kind, SourceRequest
 
+SOURCES_AT_ONCE = 16
+"""A request may name thousands of objects, and each costs a look and a listing."""
+PAGES_AHEAD = 2
 LOOKS_AT_ONCE = 32
 SHOWN = 10
 """How many missing sources an error names; MISSING.txt has them all."""
@@ -31,8 +37,16 @@ class _Found:
 
     path: str
     listed: Listed
-    gone: NoSuchObject | None = None
-    """It was listed, and was not there any more when it was looked at."""
+
+
+class _Missing(NamedTuple):
+    """What cannot be in the archive, and why."""
+
+    url: str
+    error: BucketzipError
+
+
+_Page = list[_Found | _Missing]
 
 
 @dataclass
@@ -43,19 +57,18 @@ class Planner:
     catalog: Catalog
     builder: ManifestBuilder = field(default_factory=ManifestBuilder)
     names: Names = field(default_factory=Names)
-    missing: list[tuple[str, BucketzipError]] = field(default_factory=list)
+    missing: list[_Missing] = field(default_factory=list)
     newest: int = _NO_TIME
+    looks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOOKS_AT_ONCE))
 
     async def plan(self) -> ManifestBuilder:
         """List everything; raises what is missing, unless the request says to skip that."""
-        for source in self.request.sources:
-            known_missing = len(self.missing)
-            nothing = True
-            async for page in self._found(source):
-                nothing = nothing and not page
-                await self._add(source, page)
-            if nothing and len(self.missing) == known_missing:
-                self._miss(source.location.url, NothingToZip(self._why_empty(source)))
+        ahead = run_ahead(
+            map(self._pages, self.request.sources), streams_at_once=SOURCES_AT_ONCE, items_ahead=PAGES_AHEAD
+        )
+        async with aclosing(ahead) as pages:
+            async for source, page in pages:
+                self._add(source, page)
         if self.missing and self.request.on_missing == "fail":
             raise self._all_missing()
         if self.missing:
@@ -66,7 +79,17 @@ class Planner:
             raise NothingToZip
         return self.builder
 
-    async def _found(self, source: SourceRequest) -> AsyncIterator[list[_Found]]:
+    async def _pages(self, source: SourceRequest) -> AsyncGenerator[tuple[SourceRequest, _Page], None]:
+        """All that a source has or lacks. It changes nothing, since many run side by side."""
+        nothing = True
+        async with aclosing(self._found(source)) as pages:
+            async for page in pages:
+                nothing = nothing and not page
+                yield source, await self._look_at_large(source.location.bucket, page)
+        if nothing:
+            yield source, [_Missing(source.location.url, NothingToZip(self._why_empty(source)))]
+
+    async def _found(self, source: SourceRequest) -> AsyncGenerator[_Page, None]:
         """What a source has, a page at a time, by paths in the archive (without root and prefix)."""
         bucket, key, kind = source.location
         selects = _selects(source)
@@ -88,7 +111,7 @@ class Planner:
                     yield _within(page, len(key) + 1, f"{name}/", selects)
             if empty:
                 what = f"version {source.version_id} of" if source.version_id else "object and no folder"
-                self._miss(source.location.url, NoSuchObject(f"there is no {what} {source.url}"))
+                yield [_Missing(source.location.url, NoSuchObject(f"there is no {what} {source.url}"))]
 
     async def _object(self, source: SourceRequest) -> Listed | None:
         bucket, key, _ = source.location
@@ -97,22 +120,23 @@ class Planner:
         except NoSuchObject:
             return None
 
-    async def _add(self, source: SourceRequest, page: list[_Found]) -> None:
+    def _add(self, source: SourceRequest, page: _Page) -> None:
         bucket = source.location.bucket
-        await self._look_at_large(bucket, page)
         for found in page:
+            if isinstance(found, _Missing):
+                self.missing.append(found)
+                continue
             listed = found.listed
             url = f"s3://{bucket}/{listed.key}"
             self.newest = max(self.newest, listed.mtime)
             path = found.path.rstrip("/").rpartition("/")[2] if self.request.flatten else found.path
-            if found.gone:
-                self._miss(url, found.gone)
-            elif listed.key.endswith("/") and not listed.size:
+            if listed.key.endswith("/") and not listed.size:
                 folder = None if self.request.flatten else self.names.folder(self._place(path, source))
                 if folder is not None:
                     self.builder.add_inline(folder, b"", mtime=listed.mtime)
             elif listed.archived:
-                self._miss(url, ObjectArchived(f"{url} is archived; restore it first (aws s3api restore-object)"))
+                error = ObjectArchived(f"{url} is archived; restore it first (aws s3api restore-object)")
+                self.missing.append(_Missing(url, error))
             else:
                 self.builder.add(
                     self.names.file(self._place(path, source)),
@@ -122,29 +146,30 @@ class Planner:
                     crc=listed.crc,
                 )
 
-    async def _look_at_large(self, bucket: str, page: list[_Found]) -> None:
+    async def _look_at_large(self, bucket: str, page: _Page) -> _Page:
         """Ask for the CRC-32 of entries that are too large to be read ahead, where S3 may have it."""
-        gate = asyncio.Semaphore(LOOKS_AT_ONCE)
 
-        async def look(found: _Found) -> None:
-            async with gate:
+        async def look(found: _Found) -> _Found | _Missing:
+            async with self.looks:
                 try:
-                    found.listed = await self.catalog.look(bucket, found.listed.key)
-                except NoSuchObject as error:
-                    found.gone = error
+                    return _Found(found.path, await self.catalog.look(bucket, found.listed.key))
+                except NoSuchObject as error:  # it was listed, and is not there any more
+                    return _Missing(f"s3://{bucket}/{found.listed.key}", error)
 
-        looks = [asyncio.create_task(look(found)) for found in page if _is_worth_a_look(found.listed)]
+        looks = {
+            number: asyncio.create_task(look(found))
+            for number, found in enumerate(page)
+            if isinstance(found, _Found) and _is_worth_a_look(found.listed)
+        }
         try:
-            await asyncio.gather(*looks)
+            await asyncio.gather(*looks.values())
         finally:
-            for each in looks:  # where one failed, the rest is of no use
+            for each in looks.values():  # where one failed, the rest is of no use
                 each.cancel()
+        return [looks[number].result() if number in looks else found for number, found in enumerate(page)]
 
     def _place(self, path: str, source: SourceRequest | None = None) -> str:
         return "/".join(part for part in (self.request.root, source.prefix if source else None, path) if part)
-
-    def _miss(self, url: str, error: BucketzipError) -> None:
-        self.missing.append((url, error))
 
     def _all_missing(self) -> BucketzipError:
         _, first = self.missing[0]
@@ -165,7 +190,7 @@ def _is_worth_a_look(listed: Listed) -> bool:
     return listed.size > READ_AHEAD_BYTES and listed.may_have_crc and not listed.archived and listed.crc is None
 
 
-def _within(page: list[Listed], cut: int, front: str, selects: Selects) -> list[_Found]:
+def _within(page: list[Listed], cut: int, front: str, selects: Selects) -> _Page:
     """The page by paths relative to the first `cut` characters of the keys.
 
     The folder's own marker is not part of it; should it have bytes, it is an object like others, by the folder's name.

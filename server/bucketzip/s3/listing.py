@@ -5,14 +5,14 @@ listings of sub-folders. It is not always that of the key's bytes: some servers 
 directories.
 """
 
-import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bucketzip.errors import AccessDenied, CredentialsExpired, NoSuchBucket, NoSuchObject, S3Error
-from bucketzip.plan.catalog import Listed
+from bucketzip.plan.ahead import run_ahead
+from bucketzip.plan.catalog import Listed, Pages
 from bucketzip.s3.checksums import full_object_crc
 from bucketzip.s3.client import S3, refuse_unsupported
 from bucketzip.s3.credentials import CredentialKeeper
@@ -29,7 +29,6 @@ DEEPEST_SPLIT = 8
 
 _ARCHIVED_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 T = TypeVar("T")
-Pages = AsyncGenerator[list[Listed], None]
 
 
 class S3Catalog:
@@ -52,7 +51,8 @@ class S3Catalog:
         if listings is None:
             yield first
             listings = [self._listing(bucket, prefix, token)]
-        async with aclosing(_ahead(listings)) as pages:
+        ahead = run_ahead(listings, streams_at_once=LISTINGS_AT_ONCE, items_ahead=PAGES_AHEAD)
+        async with aclosing(ahead) as pages:
             async for page in pages:
                 yield page
 
@@ -199,34 +199,3 @@ def _runs(objects: list[Listed], folders: list[str]) -> list[list[Listed]]:
             fresh = False
         runs[-1].append(each)
     return runs
-
-
-async def _ahead(listings: list[Pages]) -> Pages:
-    """The pages of the listings one after the other, while a few of them already run ahead by a few pages each."""
-    waiting = deque(listings)
-    running: deque[tuple[asyncio.Task[None], asyncio.Queue[list[Listed] | None]]] = deque()
-    try:
-        while waiting or running:
-            while waiting and len(running) < LISTINGS_AT_ONCE:
-                queue: asyncio.Queue[list[Listed] | None] = asyncio.Queue(PAGES_AHEAD)
-                running.append((asyncio.create_task(_fill(queue, waiting.popleft())), queue))
-            task, queue = running[0]
-            while (page := await queue.get()) is not None:
-                yield page
-            await task  # raises what broke the listing
-            running.popleft()
-    finally:
-        for task, _ in running:
-            task.cancel()
-        await asyncio.gather(*(task for task, _ in running), return_exceptions=True)
-
-
-async def _fill(queue: asyncio.Queue[list[Listed] | None], listing: Pages) -> None:
-    try:
-        async with aclosing(listing) as pages:
-            async for page in pages:
-                await queue.put(page)
-    except Exception:
-        await queue.put(None)  # not after a cancellation: nobody takes it then
-        raise
-    await queue.put(None)
