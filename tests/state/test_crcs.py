@@ -1,12 +1,13 @@
 """Learned CRCs: found again by all that pins content, and by nothing less."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from bucketzip.archive.manifest import Source
-from bucketzip.state.crcs import CrcTable
+from bucketzip.state.crcs import KEPT_SECONDS, CrcTable
 from bucketzip.state.database import open_database
 
 OBJECT = Source("bucket", "key", '"etag"', "version")
@@ -69,3 +70,11 @@ async def test_they_survive_reopening(tmp_path: Path) -> None:
         await CrcTable(database).keep([(OBJECT, 10, 5)])
     async with open_database(tmp_path) as database:
         assert await CrcTable(database).recall([(OBJECT, 10)]) == [5]
+
+
+async def test_what_is_older_than_any_link_is_forgotten(table: CrcTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_000_000_000.0)
+    await table.keep([(OBJECT, 10, 5)])
+    monkeypatch.setattr(time, "time", lambda: 1_000_000_000.0 + KEPT_SECONDS + 1)
+    await table.keep([(OBJECT._replace(key="other"), 10, 6)])
+    assert await table.recall([(OBJECT, 10), (OBJECT._replace(key="other"), 10)]) == [None, 6]

@@ -2,10 +2,14 @@
 
 import hashlib
 import sqlite3
+import time
 from collections.abc import Sequence
 
 from bucketzip.archive.manifest import Source
 from bucketzip.state.database import Database
+
+KEPT_SECONDS = 400 * 86_400
+"""Longer than any link lives."""
 
 _ASKED_AT_ONCE = 500  # SQLite takes at least 999 parameters in a statement
 
@@ -35,14 +39,17 @@ class CrcTable:
         return [found.get(key) for key in keys]
 
     async def keep(self, learned: Sequence[tuple[Source, int, int]]) -> None:
-        """Keep the CRC of each (object, size, CRC)."""
-        rows = [(_key(source, size), crc) for source, size, crc in learned]
-        if rows:
-            await self._database.run(
-                lambda connection: connection.executemany(
-                    "INSERT OR REPLACE INTO crcs (version, crc) VALUES (?, ?)", rows
-                )
-            )
+        """Keep the CRC of each (object, size, CRC), and forget what is old."""
+        now = int(time.time())
+        rows = [(_key(source, size), crc, now) for source, size, crc in learned]
+        if not rows:
+            return
+
+        def run(connection: sqlite3.Connection) -> None:
+            connection.executemany("INSERT OR REPLACE INTO crcs (version, crc, learned_at) VALUES (?, ?, ?)", rows)
+            connection.execute("DELETE FROM crcs WHERE learned_at < ?", (now - KEPT_SECONDS,))
+
+        await self._database.run(run)
 
 
 def _key(source: Source, size: int) -> bytes:

@@ -38,7 +38,12 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX links_by_manifest ON links (manifest);
     CREATE INDEX links_by_expiry ON links (expires_at);
-    CREATE TABLE crcs (version BLOB PRIMARY KEY, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE crcs (
+        version BLOB PRIMARY KEY,
+        crc INTEGER NOT NULL,
+        learned_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX crcs_by_age ON crcs (learned_at);
     """,
 )
 """Each brings the file from one version to the next; a landed one is never changed."""
