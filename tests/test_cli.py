@@ -217,6 +217,24 @@ def test_a_host_that_is_not_here_is_one_clear_line(s3_server: EmbeddedS3, tmp_pa
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("AWS_PROFILE", "no-such-profile", "no-such-profile"),
+        ("AWS_ENDPOINT_URL_S3", "127.0.0.1:9000", "127.0.0.1:9000"),
+        ("AWS_CA_BUNDLE", "no-such-file.pem", "AWS_CA_BUNDLE: no-such-file.pem: No such file or directory"),
+    ],
+)
+def test_what_is_wrong_with_the_variables_of_aws_is_one_clear_line(
+    name: str, value: str, said: str, s3_server: EmbeddedS3, tmp_path: Path
+) -> None:
+    environment = {**s3_server.environment(), name: value}
+    status, _, output = run("serve", "--port=0", f"--state-dir={tmp_path}", environment=environment)
+    assert status == 2
+    assert said in output.splitlines()[-1]
+    assert "Traceback" not in output
+
+
 @pytest.mark.parametrize("below", ["", "state"])
 def test_a_state_directory_that_cannot_be_one(below: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")

@@ -54,7 +54,7 @@ class Metrics:
         )
         self.download_seconds = Histogram(
             "bucketzip_download_seconds",
-            "From the request for an archive to its last byte, complete ones.",
+            "From the request for an archive, or for a part of one, to its last byte; complete ones.",
             buckets=_LONG_SECONDS,
             registry=registry,
         )

@@ -5,7 +5,7 @@ import os
 import re
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.utils import parse_timestamp
 
 from bucketzip import __version__
-from bucketzip.errors import BucketzipError, Unsupported
+from bucketzip.errors import BucketzipError, S3Error, Unsupported
 from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.s3.errors import crossing
 from bucketzip.s3.signing import Route
@@ -103,7 +103,10 @@ async def open_s3(keeper: CredentialKeeper, *, max_connections: int) -> AsyncIte
         response_checksum_validation="when_required",
         user_agent_extra=f"bucketzip/{__version__}",
     )
-    async with session.create_client("s3", region_name=await _region(session), config=config) as client:
+    async with AsyncExitStack() as stack:
+        with crossing("AWS configuration"):  # a profile that is not there, an endpoint that is no URL
+            region = await _region(session)
+            client = await stack.enter_async_context(session.create_client("s3", region_name=region, config=config))
         yield S3(client, custom_endpoint=not client.meta.endpoint_url.endswith((".amazonaws.com", ".amazonaws.com.cn")))
 
 
@@ -117,7 +120,11 @@ def refuse_unsupported(bucket: str) -> None:
 
 def tls_context() -> ssl.SSLContext:
     """Full verification, against AWS_CA_BUNDLE where it is set."""
-    return ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE"))
+    bundle = os.environ.get("AWS_CA_BUNDLE")
+    try:
+        return ssl.create_default_context(cafile=bundle)
+    except OSError as error:
+        raise S3Error(f"AWS_CA_BUNDLE: {bundle}: {error.strerror or error}") from error
 
 
 async def _region(session: AioSession) -> str:

@@ -122,5 +122,5 @@ def crossing(where: str) -> Iterator[None]:
         raise CredentialsExpired(f"AWS credentials could not be had: {error}") from error
     except (BotoConnectionError, HTTPClientError, HttpClientError, OSError) as error:
         raise S3Unreachable(f"{where}: {type(error).__name__}: {error}") from error
-    except BotoCoreError as error:
+    except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no URL
         raise S3Error(f"{where}: {error}") from error

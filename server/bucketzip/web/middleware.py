@@ -39,6 +39,7 @@ async def note_body_started(request: web.Request, response: web.StreamResponse) 
     """For `on_response_prepare`."""
     request[keys.BODY_STARTED] = True
     response.headers["X-Request-Id"] = request[keys.REQUEST_ID]
+    response.headers["Server"] = "bucketzip"
 
 
 @web.middleware
