@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from bucketzip.embedded import EmbeddedS3
+from bucketzip.transfer import opened
+from bucketzip.web import keys
 from tests.bucket import Bucket
 from tests.faults import lies
 from tests.faults.content import Synthetic
@@ -199,3 +201,17 @@ async def test_the_first_byte_is_not_waited_for_without_end(
     else:
         raise AssertionError("the work did not go on")
     assert whole
+
+
+async def test_an_archive_that_nobody_sends_is_let_go(
+    stub: LyingS3, stub_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opened, "RECENT_SECONDS", 0.0)
+    stub.objects.put("a", b"1")
+    assert await stub_server.zip("s3://stub/")
+    archives = stub_server.app[keys.ARCHIVES]
+    for _ in range(60):
+        if not archives._opened:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("it is held for ever")

@@ -19,6 +19,8 @@ _log = logging.getLogger(__name__)
 KEEP_SECONDS = 1.0
 """How often what was learned is written down."""
 KEPT_AT_ONCE = 2000
+RECENT_SECONDS = 60.0
+"""An archive that nobody sends any more stays open for so long: a broken download soon goes on."""
 
 
 class Opened:
@@ -49,15 +51,18 @@ class OpenArchives:
         self._memory = memory
         self._opened: WeakValueDictionary[str, Opened] = WeakValueDictionary()
         self._unkept: set[Opened] = set()
+        self._recent: dict[Opened, float] = {}
 
     async def get(self, digest: str) -> Opened:
         """The archive of a manifest; raises FileNotFoundError where that is gone."""
-        if (opened := self._opened.get(digest)) is not None:
-            return opened
-        manifest = await asyncio.to_thread(self._open, digest)
-        if (opened := self._opened.get(digest)) is None:  # somebody else may have been faster
-            crcs = Crcs(manifest, lambda: self._note(digest))
-            opened = self._opened[digest] = Opened(self._engine, Layout(manifest, digest), crcs, self._memory)
+        opened = self._opened.get(digest)
+        if opened is None:
+            manifest = await asyncio.to_thread(self._open, digest)
+            opened = self._opened.get(digest)  # somebody else may have been faster
+            if opened is None:
+                crcs = Crcs(manifest, lambda: self._note(digest))
+                opened = self._opened[digest] = Opened(self._engine, Layout(manifest, digest), crcs, self._memory)
+        self._recent[opened] = asyncio.get_running_loop().time()
         return opened
 
     def _note(self, digest: str) -> None:
@@ -81,6 +86,8 @@ class OpenArchives:
         while True:
             await asyncio.sleep(KEEP_SECONDS)
             await self._keep()
+            forgotten = asyncio.get_running_loop().time() - RECENT_SECONDS
+            self._recent = {opened: at for opened, at in self._recent.items() if at > forgotten}
 
     async def _keep(self) -> None:
         for opened in list(self._unkept):
