@@ -27,7 +27,7 @@ from tests.faults.content import Given, Synthetic
 from tests.faults.honest_s3 import Asked, error
 from tests.faults.http_reply import After, Reply
 from tests.faults.lying_s3 import Lie, LyingS3, anything, gets
-from tests.s3.reading import fails_with, of_stub, reading, stubbed
+from tests.s3.reading import eventually, fails_with, of_stub, reading, stubbed
 
 KIB, MIB = 1 << 10, 1 << 20
 OBJECTS = {"small": Synthetic(10 * KIB, 1), "middle": Synthetic(200 * KIB, 2), "large": Synthetic(2 * MIB + 3, 3)}
@@ -139,11 +139,22 @@ async def test_odd_but_right(name: str) -> None:
 async def test_a_byte_too_many() -> None:
     """What is behind the body is nobody's: the body counts or is asked for again, and the connection goes."""
     async with LyingS3(OBJECTS) as stub, reading(of_stub(stub), connections=1) as reader:
-        stub.on(gets(), lies.byte_too_many(b"HTTP/1.1 206 OK\r\n\r\n"), times=2)
-        for key in ("large", "small"):
-            await reader.start(stubbed(stub, key)).right()
-            await reader.start(stubbed(stub, key)).right()
+        stub.on(gets("large"), lies.byte_too_many(b"HTTP/1.1 206 OK\r\n\r\n"))
+        await reader.start(stubbed(stub, "large")).right()
+        await eventually(lambda: reader.reader.open_connections == 0)
+        stub.on(gets("small"), lies.byte_too_many(), times=1)
+        async with asyncio.timeout(5):
+            await reader.start(stubbed(stub, "small")).right()
         assert reader.retries("connection") == 0
+
+
+async def test_a_connection_that_will_be_closed_is_not_used_again() -> None:
+    async with LyingS3(OBJECTS) as stub, reading(of_stub(stub), connections=2) as reader:
+        stub.on(gets(), lies.closes())
+        for read in [reader.start(stubbed(stub, "small"), at) for at in range(50)]:
+            await read.right()
+        assert reader.retries("connection") == reader.retries("idle_connection") == 0
+        assert len(stub.requests) == 50
 
 
 FINAL: dict[str, tuple[Lie, type[BucketzipError], str, int]] = {  # and after how many requests

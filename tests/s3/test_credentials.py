@@ -13,10 +13,11 @@ from bucketzip.errors import CredentialsExpired, NoCredentials
 from bucketzip.s3 import credentials
 from bucketzip.s3.client import open_s3
 from bucketzip.s3.credentials import CredentialKeeper
+from tests.faults import lies
 from tests.faults.honest_s3 import Asked, error
 from tests.faults.http_reply import Reply
 from tests.faults.imds import InstanceMetadata
-from tests.faults.lying_s3 import Lie, LyingS3, anything
+from tests.faults.lying_s3 import Lie, LyingS3, anything, gets
 from tests.s3.reading import eventually, left_behind, of_stub, reading, stubbed
 
 
@@ -282,6 +283,7 @@ async def test_expired_during_reads() -> None:
             thing = stubbed(stub, "key")
             await reader.start(thing).right()
             imds.rotate()
+            stub.on(gets(), lies.slow_first_byte(0.5), skip=4, times=8)  # these hear of it when all is well again
             for read in [reader.start(thing, at) for at in range(200)]:
                 await read.right()
             assert imds.requests[imds.credentials_path] == 2

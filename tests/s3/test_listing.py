@@ -85,6 +85,10 @@ SHAPES: dict[str, tuple[str, list[str]]] = {  # what is asked for, and what is t
             *("A", "a", "a!", "a0", "b", "bb", "c", "c,", "zz", "\u00fcber", "\uffff"),
         ],
     ),
+    "three folders of a thousand, objects between": (
+        "",
+        [*(f"{folder}/{n:04}" for folder in ("a", "b", "c") for n in range(1000)), "a", "a.txt", "b0", "d"],
+    ),
     "one folder deep": ("", [f"x/y/z/{folder}/{n:03}" for folder in "abc" for n in range(200)]),
     "one folder deep, and something beside it": (
         "",

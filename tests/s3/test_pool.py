@@ -241,8 +241,9 @@ async def test_idle_connections_make_room() -> None:
             await read.right()
         assert reader.reader.open_connections == 4
         two.on(gets(), lies.slow_first_byte(0.02))
-        for read in [reader.start(other(small), at) for at in range(20)]:
-            await read.right()
+        async with asyncio.timeout(5):
+            for read in [reader.start(other(small), at) for at in range(20)]:
+                await read.right()
         assert two.most_under_way >= 2
         assert reader.reader.open_connections == 4
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bucketzip.errors import BucketzipError, NoCredentials, S3Error, Unsupported
-from bucketzip.s3.client import open_s3
+from bucketzip.s3.client import open_s3, tls_context
 from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.s3.listing import S3Catalog
 from bucketzip.s3.signing import Route
@@ -163,6 +163,17 @@ async def test_a_proxy_for_the_other_scheme_is_no_matter(monkeypatch: pytest.Mon
 async def test_a_profile_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BucketzipError, match=r"profile \(nobody\) could not be found"):
         await route_of("bucket", monkeypatch, AWS_PROFILE="nobody")
+
+
+async def test_an_endpoint_that_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BucketzipError, match=r"AWS configuration: .*nonsense"):
+        await route_of("bucket", monkeypatch, AWS_ENDPOINT_URL_S3="nonsense")
+
+
+def test_a_bundle_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    with pytest.raises(BucketzipError, match=r"AWS_CA_BUNDLE: .*none\.pem: No such file"):
+        tls_context()
 
 
 # A bucket in another region

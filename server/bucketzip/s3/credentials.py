@@ -107,9 +107,9 @@ class CredentialKeeper:
 
     async def _look(self, *, anew: bool = False) -> None:
         try:
-            with crossing("AWS credentials"):
+            with crossing("their source"):
                 keys = await self._keys(None if anew else self._provider)
-        except BucketzipError as error:
+        except (NoCredentials, CredentialsExpired) as error:
             self._failed(error)
         except Exception as error:  # noqa: BLE001  -- botocore passes on whatever the source of a provider raises
             self._failed(CredentialsExpired(f"AWS credentials could not be had: {error}"))
