@@ -299,3 +299,28 @@ def test_a_value_that_does_not_fit_brings_the_zip64_end_record_and_its_locator(v
     assert here == entries == min(wanted["entries"], 0xFFFF)
     assert size == min(wanted["directory_size"], MAX_32)
     assert at == min(wanted["directory_at"], MAX_32)
+
+
+BORDERS = st.sampled_from([0, 1, MAX_32 - 1, MAX_32, MAX_32 + 1, 1 << 40]) | st.integers(0, 1 << 50)
+
+
+@given(
+    st.binary(max_size=300),
+    BORDERS,
+    st.sampled_from([0, (1 << 31) - 1, 1 << 31, MAX_32]) | st.integers(0, MAX_32),
+    st.booleans(),
+    BORDERS,
+)
+def test_lengths_are_those_of_the_encoded_records(
+    name: bytes,
+    size: int,
+    mtime: int,
+    late: bool,  # noqa: FBT001  -- hypothesis passes it so
+    header_at: int,
+) -> None:
+    """They are asked once a shape; whatever decides a record's length must be part of the shape."""
+    lengths = records.lengths(size=size, mtime=mtime, descriptor=late, header_at=header_at)
+    fields: dict[str, Any] = {"size": size, "crc": 1, "mtime": mtime, "descriptor": late}
+    assert lengths.header + len(name) == len(records.local_header(name, **fields))
+    assert lengths.directory + len(name) == len(records.directory_record(name, header_at=header_at, **fields))
+    assert lengths.descriptor == (len(records.descriptor(size=size, crc=1)) if late else 0)

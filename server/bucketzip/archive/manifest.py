@@ -140,12 +140,9 @@ class ManifestBuilder:
         self._source_ends.append(len(self._sources))
         self._crcs.append(crc or 0)
         self._crcs_known.append(crc is not None)
-        self._position += size + len(records.local_header(raw, size=size, crc=0, mtime=mtime, descriptor=late))
-        if late:
-            self._position += len(records.descriptor(size=size, crc=0))
-        self._directory_size += len(
-            records.directory_record(raw, size=size, crc=0, mtime=mtime, descriptor=late, header_at=position)
-        )
+        lengths = records.lengths(size=size, mtime=mtime, descriptor=late, header_at=position)
+        self._position += lengths.header + len(raw) + size + lengths.descriptor
+        self._directory_size += lengths.directory + len(raw)
 
     def write(self, file: BinaryIO) -> str:
         """Write the manifest and return its digest (64 hex digits)."""

@@ -9,6 +9,7 @@ import struct
 from calendar import timegm
 from functools import lru_cache
 from time import gmtime
+from typing import NamedTuple
 
 LIMIT_16 = 0xFFFF
 LIMIT_32 = 0xFFFF_FFFF
@@ -133,6 +134,33 @@ def end_records(*, entries: int, directory_at: int, directory_size: int) -> byte
         min(directory_size, LIMIT_32),
         min(directory_at, LIMIT_32),
         0,
+    )
+
+
+class Lengths(NamedTuple):
+    """Bytes of an entry's records, its name not counted: it stands once in the header and once in the directory."""
+
+    header: int
+    descriptor: int
+    directory: int
+
+
+def lengths(*, size: int, mtime: int, descriptor: bool, header_at: int) -> Lengths:
+    """How long the records of an entry are: what the encoders above give for one of its shape, asked once a shape.
+
+    Encoding three records of each of a million entries for their lengths alone takes a third of planning.
+    """
+    return _lengths(size >= LIMIT_32, header_at >= LIMIT_32, 0 <= mtime < _TIMESTAMP_LIMIT, descriptor)
+
+
+@lru_cache
+def _lengths(large: bool, far: bool, stamped: bool, late: bool) -> Lengths:  # noqa: FBT001  -- the shape, as a key
+    size, header_at = LIMIT_32 * large, LIMIT_32 * far
+    mtime = 0 if stamped else _TIMESTAMP_LIMIT
+    return Lengths(
+        len(local_header(b"", size=size, crc=0, mtime=mtime, descriptor=late)),
+        len(descriptor(size=size, crc=0)) if late else 0,
+        len(directory_record(b"", size=size, crc=0, mtime=mtime, descriptor=late, header_at=header_at)),
     )
 
 
