@@ -274,9 +274,10 @@ async def test_the_clock_is_wrong(off: timedelta) -> None:
         reads = [reader.start(stubbed(stub, key)) for key in OBJECTS]
         for read in reads:
             await read.right()
-        assert reader.retries("clock") == 3
+        refused = int(reader.retries("clock"))
+        assert 1 <= refused <= 3, "once each, those that were sent before the first answer came"
         await reader.start(stubbed(stub, "small")).right()
-        assert len(stub.requests) == 3 + 3 + 1
+        assert len(stub.requests) == 3 + refused + 1
 
 
 async def test_slow_first_byte(monkeypatch: pytest.MonkeyPatch) -> None:
