@@ -6,6 +6,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from bucketzip.web.send import ResponseSink
 from tests.bucket import Bucket
 from tests.faults import lies
 from tests.faults.content import Synthetic
@@ -132,3 +133,25 @@ async def test_a_client_that_leaves_stops_the_reads_at_once(
             assert loop.time() - began < 5, "ranged GETs went on without anybody to read them"
         await server.idle()
         assert await server.metric("bucketzip_s3_retries_total") == 0
+
+
+async def test_a_mistake_of_our_own_behind_the_first_byte_is_counted_and_logged(
+    stub: LyingS3, stub_server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The connection breaks for that too, and nobody has to guess why."""
+    stub.objects.put("a", Synthetic(30 * MIB))
+    url = await stub_server.link("s3://stub/")
+    write, written = ResponseSink.write, 0
+
+    async def wrong(self: ResponseSink, pieces: list[bytes | memoryview]) -> None:
+        nonlocal written
+        written += 1
+        if written > 3:
+            raise LookupError("a mistake")
+        await write(self, pieces)
+
+    monkeypatch.setattr(ResponseSink, "write", wrong)
+    await breaks(stub_server, url)
+    await stub_server.idle()
+    assert "a mistake" in caplog.text
+    assert await stub_server.metric("bucketzip_errors_total") == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bucketzip.embedded import EmbeddedS3
-from bucketzip.transfer import opened
+from bucketzip.transfer import learner, opened
 from bucketzip.web import keys
 from tests.bucket import Bucket
 from tests.faults import lies
@@ -215,3 +215,41 @@ async def test_an_archive_that_nobody_sends_is_let_go(
             return
         await asyncio.sleep(0.1)
     raise AssertionError("it is held for ever")
+
+
+async def test_nothing_is_learned_for_ever_for_a_client_that_left(
+    stub: LyingS3, stub_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One request for the end of a large archive, given up at once, must not read all of it."""
+    monkeypatch.setattr(learner, "LINGER_SECONDS", 0.2)
+    for number in range(200):
+        stub.objects.put(f"{number:03}", Synthetic(9 * MIB, number))
+    stub.on(gets(), lies.slow_first_byte(0.1))
+    url = await stub_server.link("s3://stub/")
+    size = await size_of(stub_server, url)
+    request = asyncio.create_task(stub_server.client.get(url, headers={"Range": f"bytes={size - 100}-"}))
+    while not stub.under_way:
+        await asyncio.sleep(0.01)
+    request.cancel()
+    await stub_server.idle()
+    for _ in range(50):
+        asked = len(stub.requests)
+        await asyncio.sleep(0.3)
+        if asked == len(stub.requests) and not stub.under_way:
+            break
+    assert len(stub.requests) < 200 * 9
+
+
+async def test_who_comes_while_learning_is_given_up_still_gets_it(
+    stub: LyingS3, stub_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learner, "LINGER_SECONDS", 0.0)
+    fill(stub)
+    url = await stub_server.link("s3://stub/")
+    size = await size_of(stub_server, url)
+    for _ in range(5):
+        request = asyncio.create_task(part(stub_server, url, size - 1000, size))
+        await asyncio.sleep(0.02)
+        request.cancel()
+    tail = await part(stub_server, url, size - 1000, size)
+    assert (await stub_server.fetch(url))[-1000:] == tail

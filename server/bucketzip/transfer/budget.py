@@ -3,14 +3,11 @@
 Rules:
 
 1.  Every download has a reserve, set aside when it joins, so the head of every download always moves. As many are
-admitted
-    as there are reserves.
+    admitted as there are reserves.
 2.  The rest is shared. While nobody wants for memory, a download may take all of it; as soon as one below its fair
-share is
-    refused, nobody takes more than that.
+    share is refused, nobody takes more than that.
 3.  A download above its fair share that makes no progress gives back what it read ahead when another is refused
-(`shed`): it
-    rather reads those bytes again than starves the others.
+    (`shed`): it rather reads those bytes again than starves the others.
 
 A range is reserved whole when it starts, so what waits for it in the kernel's buffers is counted too.
 """

@@ -7,6 +7,7 @@ computed by sending their content to nowhere, with the same machinery, budget an
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 
 from bucketzip.archive.layout import Layout
@@ -35,35 +36,42 @@ class Learner:
         self._wanted: deque[Iterator[int]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._progress = asyncio.Event()
-        self._waiters = 0
+        self._users = 0
         self._giving_up: asyncio.TimerHandle | None = None
 
-    def want(self, entries: Iterable[int]) -> None:
-        """Begin to learn the CRCs of these entries, after those already wanted; the known ones are passed over."""
+    @contextmanager
+    def wanting(self, entries: Iterable[int]) -> Iterator[None]:
+        """Learn the CRCs of these entries meanwhile, after those already wanted; the known ones are passed over.
+
+        When nobody wants anything any more it goes on for a while, and then stops.
+        """
+        self._users += 1
+        if self._giving_up is not None:
+            self._giving_up.cancel()
         self._wanted.append(iter(entries))
         self._task = self._running()
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._giving_up = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._give_up)
 
     async def learned(self, entry: int) -> None:
         """Return once the CRC of an entry is known; raises what kept it from being read."""
-        self._waiters += 1
-        if self._giving_up is not None:
-            self._giving_up.cancel()
-        self._wanted.appendleft(iter([entry]))  # it is what somebody waits for now
-        try:
-            while self._crcs.get(entry) is None:
+        task: asyncio.Task[None] | None = None
+        while self._crcs.get(entry) is None:
+            if task is None or task.done():  # a task that ended may have forgotten what was wanted
+                self._wanted.appendleft(iter([entry]))  # it is what somebody waits for now
                 task = self._running()
-                self._progress.clear()
-                progress = asyncio.ensure_future(self._progress.wait())
-                try:
-                    await asyncio.wait([progress, task], return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    progress.cancel()
-                if task.done() and not task.cancelled():
-                    task.result()  # raises what it ended with
-        finally:
-            self._waiters -= 1
-            if not self._waiters and self._task is not None and not self._task.done():
-                self._giving_up = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._task.cancel)
+            self._progress.clear()
+            progress = asyncio.ensure_future(self._progress.wait())
+            try:
+                await asyncio.wait([progress, task], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                progress.cancel()
+            if task.done() and not task.cancelled():
+                task.result()  # raises what it ended with
 
     async def close(self) -> None:
         """Stop."""
@@ -76,7 +84,13 @@ class Learner:
     def _running(self) -> asyncio.Task[None]:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
+            # Whoever waits hears of a failure; where nobody does, it is no news.
+            self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._task
+
+    def _give_up(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
     async def _run(self) -> None:
         try:

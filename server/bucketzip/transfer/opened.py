@@ -36,9 +36,11 @@ class Opened:
     def sending(self, start: int, stop: int) -> Iterator[Pump]:
         """A pump of bytes `[start, stop)`; what they need of other entries is being learned meanwhile."""
         segments = self.layout.cut(start, stop)
-        with Pump(self._engine, self.layout, self.crcs, segments, self.learner.learned) as pump:
+        with contextlib.ExitStack() as stack:
+            pump = Pump(self._engine, self.layout, self.crcs, segments, self.learner.learned)
+            stack.enter_context(pump)
             if stop - start < self.layout.size:
-                self.learner.want(self.layout.told_elsewhere(start, stop))
+                stack.enter_context(self.learner.wanting(self.layout.told_elsewhere(start, stop)))
             yield pump
 
 

@@ -189,7 +189,7 @@ class Pump:
             self._share.give_back(cost(length))
         return crc
 
-    def _new_fetch(self, source: Source, start: int, stop: int, size: int, urgent: bool) -> Fetch:  # noqa: FBT001
+    def _new_fetch(self, source: Source, start: int, stop: int, size: int, urgent: bool) -> Fetch:  # noqa: FBT001  -- as the schedule calls it
         return Fetch(source, start, stop, size=size, pool=self._engine.pool, on_change=self._changed, urgent=urgent)
 
     def _changed(self, fetch: Fetch) -> None:

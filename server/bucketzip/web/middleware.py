@@ -74,13 +74,18 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
     except Exception as error:
-        if request.get(keys.BODY_STARTED, False):
-            if request.transport is not None:
-                request.transport.abort()
-            raise BrokenOff from error
-        if not isinstance(error, BucketzipError):
-            _log.exception("unexpected error", extra={"request_id": request[keys.REQUEST_ID]})
+        begun, request_id = request.get(keys.BODY_STARTED, False), request[keys.REQUEST_ID]
+        if begun and request.transport is not None:
+            request.transport.abort()
+        if begun and isinstance(error, ConnectionError):
+            raise BrokenOff from error  # the client's doing
         ours = error if isinstance(error, BucketzipError) else BucketzipError()
+        if ours is not error:
+            _log.exception("unexpected error", extra={"request_id": request_id})
+        if begun:
+            request.app[keys.METRICS].errors.labels(ours.code).inc()
+            _log.error("answer broken off: %s", ours, extra={"request_id": request_id})
+            raise BrokenOff from error
         response = error_response(ours, request)
     request.app[keys.METRICS].errors.labels(ours.code).inc()
     return response

@@ -128,9 +128,6 @@ async def _send(
         outcome = error.code
         if isinstance(error, SourceChanged):
             await app[keys.DOWNLOADS].changed(link, error)
-        if request.get(keys.BODY_STARTED, False):
-            metrics.errors.labels(error.code).inc()
-            _log.error("download broken off: %s", error, extra={"request_id": request[keys.REQUEST_ID]})
         raise error from raised
     except Exception:
         outcome = BucketzipError.code
