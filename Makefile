@@ -6,10 +6,12 @@ BIN := $(VENV)/bin
 # Newer than requirements.lock and pyproject.toml when what they say is installed.
 INSTALLED := $(VENV)/installed
 TEST_PACKAGES := $(shell sed 's/\#.*//' tests/apt-packages.txt)
+# Other S3 servers that tests talk to, each in an environment of its own: what they need does not go together.
+SERVERS := localstack swift
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo serve test lint types bench lock clean packages
+.PHONY: help demo serve test lint types bench lock clean packages servers
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -20,7 +22,7 @@ demo: $(INSTALLED) ## try it here: no AWS account, no root (KEEP=1 leaves it run
 serve: $(INSTALLED) ## run the server (ARGS="--port 8080")
 	@$(BIN)/bucketzip serve $(ARGS)
 
-test: packages lint types ## everything CI runs (ARGS="-k name" for pytest)
+test: packages servers lint types ## everything CI runs (ARGS="-k name" for pytest)
 	$(BIN)/pytest -n 2 --dist=loadgroup $(ARGS)
 
 lint: $(INSTALLED) ## style, and which package may import which
@@ -37,6 +39,10 @@ bench: $(INSTALLED) ## measure it against its peers (ARGS="--help")
 lock: $(BIN)/uv ## write requirements.lock from pyproject.toml (UPGRADE=1 takes the newest of everything)
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) -o requirements.lock
+	for server in $(SERVERS); do \
+		$(BIN)/uv pip compile tests/servers/$$server.in --universal --python-version 3.11 --generate-hashes \
+			--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) -o tests/servers/$$server.lock || exit 1; \
+	done
 
 clean: ## remove all that these commands made
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -54,6 +60,22 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --use-pep517 --require-hashes -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+servers: $(INSTALLED) $(SERVERS:%=$(VENV)/servers/%/installed)
+
+$(VENV)/servers/%/installed: tests/servers/%.lock
+	@echo 'installing $* for the tests'
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --use-pep517 --require-hashes -r $<
+	@$(prepare_$*)
+	@touch $@
+
+# The index of AWS's services that LocalStack would make at each start otherwise, which takes 8 s.
+define prepare_localstack
+	mkdir -p $(@D)/usr/lib/localstack; \
+	HOME=$(@D) FILESYSTEM_ROOT=$(@D) OVERRIDE_IN_DOCKER=0 $(@D)/bin/python -m localstack.aws.spec
+endef
 
 $(BIN)/uv:
 	@$(MAKE) $(INSTALLED)

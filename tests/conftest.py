@@ -10,6 +10,9 @@ from bucketzip.embedded import EmbeddedS3
 from tests.bucket import Bucket, new_bucket
 from tests.readers.java import JavaReaders
 from tests.readers.readers import ArchiveReaders
+from tests.servers.localstack import running_localstack
+from tests.servers.s3_server import S3Server
+from tests.servers.swift import running_swift
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +37,23 @@ def tls_s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded
     """The same behind TLS, the only way to see what botocore does over https. Trust its `ca_file`."""
     certificate = make_certificate(tmp_path_factory.mktemp("tls") / "files")
     with EmbeddedS3(cert_file=certificate.chain, key_file=certificate.key, ca_file=certificate.authority) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def localstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """LocalStack, where checksums and copies have to be as AWS has them. Starts in 3 s, when a test first asks.
+
+    One a worker, like every server here: pytest-xdist 3.8 does not see xdist_group with pytest 9.2.
+    """
+    with running_localstack(tmp_path_factory.mktemp("localstack")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Swift, where S3 must not be taken for AWS's: no checksums, no attributes, strict signatures. Starts in 3 s."""
+    with running_swift(tmp_path_factory.mktemp("swift")) as server:
         yield server
 
 

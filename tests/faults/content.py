@@ -39,6 +39,48 @@ class Synthetic:
         return synthetic_bytes(self.seed, start, min(stop, self.size))
 
 
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Bytes `[start, stop)` of another content."""
+
+    content: Content
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        return self.stop - self.start
+
+    def read(self, start: int, stop: int) -> bytes:
+        return self.content.read(self.start + start, min(self.start + stop, self.stop))
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Contents one behind the other."""
+
+    contents: tuple[Content, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(each.size for each in self.contents)
+
+    def read(self, start: int, stop: int) -> bytes:
+        pieces = []
+        for each in self.contents:
+            if start < each.size and stop > 0:
+                pieces.append(each.read(max(0, start), min(stop, each.size)))
+            start, stop = start - each.size, stop - each.size
+        return b"".join(pieces)
+
+
+def slice_of(content: Content, start: int, stop: int) -> Content:
+    """Return the content itself for all of it, and real bytes as real bytes."""
+    if (start, stop) == (0, content.size):
+        return content
+    return Given(content.data[start:stop]) if isinstance(content, Given) else Slice(content, start, stop)
+
+
 def synthetic_bytes(seed: int, start: int, stop: int) -> bytes:
     """Make bytes `[start, stop)` of an endless stream that never repeats; two reads that overlap agree.
 

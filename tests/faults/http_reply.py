@@ -5,7 +5,7 @@ Nothing is derived on the way out: Content-Length is a header like any other, an
 
 import asyncio
 import http
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -18,6 +18,10 @@ PIECE_BYTES = 256 * 1024
 NOTHING = Given(b"")
 
 
+def no_effect() -> None:
+    """What an answer to a read does to the store."""
+
+
 class After(Enum):
     KEEP = auto()  # the connection waits for the next request
     CLOSE = auto()
@@ -26,7 +30,10 @@ class After(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """The body is `[start, stop)` of the content. `before` and `behind` are raw bytes around the whole answer."""
+    """The body is `[start, stop)` of the content. `before` and `behind` are raw bytes around the whole answer.
+
+    `effect` is what it does to the store, once, before it is sent. An answer made anew does nothing.
+    """
 
     status: int = 200
     reason: str | None = None
@@ -35,11 +42,13 @@ class Reply:
     start: int = 0
     stop: int = 0
     delay_seconds: float = 0.0
+    piece_seconds: float = 0.0
     before: bytes = b""
     head: bytes | None = None
     behind: bytes = b""
     chunked: bool = False
     after: After = After.KEEP
+    effect: Callable[[], None] = no_effect
 
     def encoded_head(self) -> bytes:
         if self.head is not None:
@@ -75,6 +84,8 @@ async def send(reply: Reply, writer: AbstractStreamWriter, *, without_body: bool
         for start in range(reply.start, reply.stop, PIECE_BYTES):
             piece = reply.content.read(start, min(start + PIECE_BYTES, reply.stop))
             await writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if reply.chunked else piece)
+            if reply.piece_seconds:
+                await asyncio.sleep(reply.piece_seconds)
         if reply.chunked:
             await writer.write(b"0\r\n\r\n")
     await writer.write(reply.behind)

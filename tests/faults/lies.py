@@ -1,16 +1,27 @@
 """The lies a store can tell, each a change of its honest answer: `stub.on(gets("a"), lies.cut_short(100))`."""
 
+import re
 from dataclasses import replace
 
-from tests.faults.content import Content
-from tests.faults.honest_s3 import Asked, error
+from tests.faults.asked import Asked
+from tests.faults.content import Content, Given
+from tests.faults.documents import error
 from tests.faults.http_reply import After, Reply
 from tests.faults.lying_s3 import Lie
 
 
 def refuse(status: int, code: str) -> Lie:
-    """Answer with one of S3's errors; the connection stays usable, as S3's does."""
+    """Answer with one of S3's errors, and do nothing; the connection stays usable, as S3's does."""
     return lambda asked, honest: error(status, code)
+
+
+def access_denied() -> Lie:
+    return refuse(403, "AccessDenied")
+
+
+def not_implemented() -> Lie:
+    """What a store says to an operation that it does not have."""
+    return refuse(501, "NotImplemented")
 
 
 def slow_down() -> Lie:
@@ -24,6 +35,11 @@ def internal_error() -> Lie:
 def expired_token(code: int = 400) -> Lie:
     """400 by S3's list of errors; other stores say 403."""
     return refuse(code, "ExpiredToken")
+
+
+def done_but(told: Lie) -> Lie:
+    """Do what was asked, and then tell something else: `done_but(internal_error())` is an answer that got lost."""
+    return lambda asked, honest: replace(told(asked, honest), effect=honest.effect)
 
 
 def header(name: str, value: str | None) -> Lie:
@@ -131,6 +147,25 @@ def huge_header(size_bytes: int = 100_000) -> Lie:
 
 def slow_first_byte(seconds: float) -> Lie:
     return lambda asked, honest: replace(honest, delay_seconds=seconds)
+
+
+def crawling(piece_seconds: float) -> Lie:
+    """256 KiB at a time, with pauses."""
+    return lambda asked, honest: replace(honest, piece_seconds=piece_seconds)
+
+
+def edited(*changes: tuple[str, str]) -> Lie:
+    """Put another text for each regular expression in the document, all of which must be there."""
+
+    def lie(asked: Asked, honest: Reply) -> Reply:
+        text = honest.content.read(0, honest.content.size).decode()
+        for pattern, by in changes:
+            text, count = re.subn(pattern, by, text)
+            assert count, f"no {pattern} in {text}"
+        body = text.encode()
+        return header("Content-Length", str(len(body)))(asked, replace(honest, content=Given(body), stop=len(body)))
+
+    return lie
 
 
 class _Changed:

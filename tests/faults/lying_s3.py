@@ -1,10 +1,13 @@
 """A store that serves objects as S3 does, until a test makes it lie.
 
 No server misbehaves on demand, so this one does. It runs in the test's own loop, takes any credentials, and keeps
-every request. aiohttp parses what arrives, strictly; what goes out is written byte by byte (`http_reply.py`).
+every request. aiohttp parses what arrives, strictly; what goes out is written byte by byte (`http_reply.py`). What a
+lie refuses is not done; what it only answers wrongly is.
 """
 
+import secrets
 import ssl
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -12,9 +15,13 @@ from typing import Self
 
 from aiohttp import web
 
+from tests.faults.asked import Asked
+from tests.faults.checksums import ChecksumType
 from tests.faults.content import Content
-from tests.faults.honest_s3 import Asked, Objects, answer
+from tests.faults.honest_s3 import answer
 from tests.faults.http_reply import Reply, send
+from tests.faults.objects import Objects
+from tests.faults.store import Store, Upload
 
 Predicate = Callable[[Asked], bool]
 Lie = Callable[[Asked, Reply], Reply]  # gets the honest answer, returns the one to send
@@ -43,9 +50,14 @@ class LyingS3:
     port: int
 
     def __init__(
-        self, objects: Mapping[str, bytes | Content] | None = None, *, ssl_context: ssl.SSLContext | None = None
+        self,
+        objects: Mapping[str, bytes | Content] | None = None,
+        *,
+        versioned: bool = False,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self.objects = Objects()
+        self.objects = Objects(versioned=versioned)
+        self.store = Store(self.bucket, self.objects)
         for key, content in (objects or {}).items():
             self.objects.put(key, content)
         self.requests: list[Asked] = []
@@ -60,6 +72,31 @@ class LyingS3:
         Lies add up: each gets what the one before it made of the answer.
         """
         self._rules.append(Rule(applies, lie, skip, times))
+
+    @property
+    def versioned(self) -> bool:
+        """Whether the bucket keeps versions; may be switched on and off, as that of S3 may."""
+        return self.objects.versioned
+
+    @versioned.setter
+    def versioned(self, yes: bool) -> None:
+        self.objects.versioned = yes
+
+    def begin_upload(self, key: str, checksum_type: ChecksumType | None = None) -> Upload:
+        """Start a multipart upload as somebody else would."""
+        upload = Upload(secrets.token_hex(8), key, checksum_type)
+        self.store.uploads[upload.upload_id] = upload
+        return upload
+
+    @property
+    def uploads_left(self) -> list[Upload]:
+        """Multipart uploads that were neither completed nor aborted."""
+        return list(self.store.uploads.values())
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often each operation was asked for: `stub.counts["UploadPartCopy"]`."""
+        return Counter(asked.operation for asked in self.requests)
 
     def stop_lying(self) -> None:
         self._rules.clear()
@@ -84,11 +121,14 @@ class LyingS3:
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
+            if request.headers.get("Expect", "").lower() == "100-continue":
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             asked.body = await request.content.read()
-            reply = answer(self.bucket, self.objects, asked)
+            reply = answer(self.store, asked)
             for rule in self._rules:
                 if rule.takes(asked):
                     reply = rule.lie(asked, reply)
+            reply.effect()
             sent = await send(reply, request.writer, without_body=asked.method == "HEAD")
         finally:
             self.under_way -= 1
@@ -100,16 +140,21 @@ class LyingS3:
 
 def gets(key: str | None = None) -> Predicate:
     """Pick GETs of one object, or of any."""
-    return lambda asked: asked.method == "GET" and bool(asked.key) and key in {None, asked.key}
+    return does("GetObject", key)
 
 
 def heads(key: str | None = None) -> Predicate:
-    return lambda asked: asked.method == "HEAD" and bool(asked.key) and key in {None, asked.key}
+    return does("HeadObject", key)
 
 
 def lists(prefix: str | None = None) -> Predicate:
     """Pick pages of listings; `on(lists(), ..., skip=6, times=1)` is the seventh page."""
-    return lambda asked: "list-type" in asked.query and prefix in {None, asked.query.get("prefix", "")}
+    return lambda asked: asked.operation == "ListObjectsV2" and prefix in {None, asked.query.get("prefix", "")}
+
+
+def does(operation: str, key: str | None = None) -> Predicate:
+    """Pick requests by the name of the API reference: `on(does("UploadPartCopy"), ...)`."""
+    return lambda asked: asked.operation == operation and key in {None, asked.key}
 
 
 def anything(asked: Asked) -> bool:

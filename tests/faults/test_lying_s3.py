@@ -7,32 +7,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from aiobotocore.config import AioConfig
 from botocore.exceptions import ClientError
-from types_aiobotocore_s3.client import S3Client
 
 from bench.certificates import make_certificate
-from tests.bucket import session
 from tests.faults import lies
+from tests.faults.client import client_of
 from tests.faults.content import Synthetic, synthetic_bytes
 from tests.faults.lying_s3 import Lie, LyingS3, anything, gets, heads, lists
 
 GIB = 1 << 30
 DATA = bytes(range(256))
-
-
-@asynccontextmanager
-async def client_of(stub: LyingS3, *, ca_file: Path | None = None) -> AsyncIterator[S3Client]:
-    async with session().create_client(
-        "s3",
-        endpoint_url=stub.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
-        verify=str(ca_file) if ca_file else None,
-        config=AioConfig(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
-    ) as client:
-        yield client
 
 
 @asynccontextmanager
