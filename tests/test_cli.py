@@ -8,11 +8,9 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,11 +18,14 @@ import aiohttp
 import pytest
 
 from bucketzip import __version__
+from bucketzip.archive.layout import Layout
 from bucketzip.embedded import EmbeddedS3
 from bucketzip.settings import PREFIX, Settings
+from bucketzip.verify import manifest_json
+from tests.archive.rendering import Entry, archive_of, built, read_back
 from tests.bucket import Bucket
+from tests.command import COMMAND, serving
 
-COMMAND = str(Path(sys.executable).with_name("bucketzip"))
 MIB = 1 << 20
 LARGE = 24 * MIB
 """More than the buffers between two sockets hold."""
@@ -41,58 +42,6 @@ def run(*arguments: str, environment: Mapping[str, str] | None = None) -> tuple[
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
-
-
-class Serving:
-    """`bucketzip serve` on a free port."""
-
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        self.process = process
-        self._log = log
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
-
-    @property
-    def base(self) -> str:
-        """Its address, once it listens."""
-        until = time.monotonic() + 20
-        while not (found := re.search(r"listening on (http://127\.0\.0\.1:\d+)", self.log)):
-            assert self.process.poll() is None, self.log
-            assert time.monotonic() < until, self.log
-            time.sleep(0.02)
-        return found[1]
-
-    async def ended(self, within_seconds: float) -> int:
-        """Its exit status."""
-        return await asyncio.to_thread(self.process.wait, within_seconds)
-
-    async def link(self, *sources: str) -> str:
-        async with (
-            aiohttp.ClientSession() as client,
-            client.post(f"{self.base}/downloads", json={"sources": sources}) as answer,
-        ):
-            assert answer.status == 201, await answer.text()
-            return str((await answer.json())["url"])
-
-
-@contextmanager
-def serving(s3_server: EmbeddedS3, work: Path, *options: str, **variables: str) -> Iterator[Serving]:
-    log = work / "log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [COMMAND, "serve", "--port", "0", *options],
-            cwd=work,
-            env={**os.environ, **s3_server.environment(), **variables},
-            stdout=file,
-            stderr=file,
-        )
-    try:
-        yield Serving(process, log)
-    finally:
-        process.kill()
-        process.wait()
 
 
 class Slow:
@@ -164,6 +113,43 @@ def test_without_a_command_it_says_what_there_is() -> None:
     status, _, said = run()
     assert status == 2
     assert "COMMAND" in said
+
+
+def test_help_names_every_command() -> None:
+    status, said, _ = run("--help")
+    assert status == 0
+    for command in ("serve", "verify", "version"):
+        assert re.search(rf"^ +{command} +\w", said, re.MULTILINE), said
+
+
+def test_help_of_verify_teaches_by_examples() -> None:
+    status, said, _ = run("verify", "--help")
+    assert status == 0
+    assert "bucketzip verify photos.zip --manifest https://" in said
+    assert "Exit status: 0 all is right, 1 the file differs, 2 it could not be checked." in said
+
+
+def test_verify_ends_with_what_it_found(tmp_path: Path) -> None:
+    entries = [Entry("a.txt", b"content", inline=True)]
+    layout = Layout(read_back(built(entries)))
+    (tmp_path / "manifest.json").write_bytes(
+        manifest_json.head(layout, "a.zip")
+        + manifest_json.lines(layout.manifest, range(1), layout.manifest.crc)
+        + manifest_json.TAIL
+    )
+    path = tmp_path / "a.zip"
+    path.write_bytes(archive_of(entries))
+    arguments = ("verify", str(path), "--manifest", str(tmp_path / "manifest.json"))
+    status, said, errors = run(*arguments)
+    assert (status, errors) == (0, "")
+    assert said.startswith(f"{path}: all right: 1 entry, ")
+    path.write_bytes(archive_of(entries).replace(b"content", b"contend"))
+    status, said, errors = run(*arguments, "--json")
+    assert (status, errors) == (1, "")
+    assert json.loads(said)["differences"][0]["entry"] == "a.txt"
+    status, said, errors = run("verify", str(path))
+    assert (status, said) == (2, "")
+    assert "--manifest" in errors
 
 
 def test_all_mistakes_are_reported_at_once() -> None:
@@ -253,7 +239,9 @@ def test_a_damaged_state_file_is_one_clear_line(tmp_path: Path) -> None:
 
 def test_options_override_variables(s3_server: EmbeddedS3, tmp_path: Path) -> None:
     variables = {"BUCKETZIP_STATE_DIR": "by-variable", "BUCKETZIP_LOG_FORMAT": "text", "BUCKETZIP_PORT": "not a number"}
-    with serving(s3_server, tmp_path, "--state-dir=by-option", "--log-format=json", **variables) as server:
+    with serving(
+        s3_server.environment(), tmp_path, "--state-dir=by-option", "--log-format=json", **variables
+    ) as server:
         assert server.base
         events = [json.loads(line) for line in server.log.splitlines()]
     assert events[-1]["event"] == f"listening on {server.base}"
@@ -268,7 +256,7 @@ async def test_a_running_download_finishes_whole(
 ) -> None:
     content = os.urandom(MIB) * (LARGE // MIB)
     await bucket.put("large.bin", content)
-    with serving(s3_server, tmp_path) as server:
+    with serving(s3_server.environment(), tmp_path) as server:
         base = server.base
         download = await Slow.begin(await server.link(bucket.url("large.bin")))
         server.process.send_signal(number)
@@ -290,7 +278,7 @@ async def test_a_second_signal_ends_it_at_once(
     number: signal.Signals, s3_server: EmbeddedS3, bucket: Bucket, tmp_path: Path
 ) -> None:
     await bucket.put("large.bin", bytes(LARGE))
-    with serving(s3_server, tmp_path, "--drain-seconds=60") as server:
+    with serving(s3_server.environment(), tmp_path, "--drain-seconds=60") as server:
         base = server.base
         download = await Slow.begin(await server.link(bucket.url("large.bin")))
         server.process.send_signal(signal.SIGTERM)
@@ -306,7 +294,7 @@ async def test_draining_has_a_limit(
     seconds: int, at_most: int, s3_server: EmbeddedS3, bucket: Bucket, tmp_path: Path
 ) -> None:
     await bucket.put("large.bin", bytes(LARGE))
-    with serving(s3_server, tmp_path, f"--drain-seconds={seconds}") as server:
+    with serving(s3_server.environment(), tmp_path, f"--drain-seconds={seconds}") as server:
         download = await Slow.begin(await server.link(bucket.url("large.bin")))
         began = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
@@ -317,7 +305,7 @@ async def test_draining_has_a_limit(
 
 
 async def test_an_idle_connection_does_not_hold_up_the_end(s3_server: EmbeddedS3, tmp_path: Path) -> None:
-    with serving(s3_server, tmp_path) as server:
+    with serving(s3_server.environment(), tmp_path) as server:
         async with aiohttp.ClientSession() as client:
             async with client.get(f"{server.base}/healthz") as answer:
                 assert answer.status == 200
@@ -333,7 +321,7 @@ def test_ctrl_c_while_it_starts(s3_server: EmbeddedS3, tmp_path: Path) -> None:
             "AWS_ACCESS_KEY_ID": "",
             "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://127.0.0.1:{silent.getsockname()[1]}/",
         }
-        with serving(s3_server, tmp_path, **waiting) as server:
+        with serving(s3_server.environment(), tmp_path, **waiting) as server:
             connection, _ = silent.accept()
             with connection:
                 server.process.send_signal(signal.SIGINT)

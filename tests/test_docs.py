@@ -117,7 +117,7 @@ def test_every_route_is_told() -> None:
 def without_head(operations: set[tuple[str, str]]) -> set[tuple[str, str]]:
     """HEAD comes with every GET; where it matters it is told, and nowhere else."""
     heads = {(method, path) for method, path in operations if method == "HEAD"}
-    assert heads == {("HEAD", "/d/{capability}/{filename}")}
+    assert heads == {("HEAD", "/d/{capability}/{filename}"), ("HEAD", "/d/{capability}/manifest.json")}
     return operations - heads
 
 
@@ -205,6 +205,10 @@ async def test_openapi_is_served_and_answers_are_as_it_says(
         status, made = await server.ask(bucket.url("a/"))
         assert status == 201, made
         assert set(made) == set(schemas["Download"]["required"]) == set(schemas["Download"]["properties"])
+        async with server.client.get(f"{made['url'].rpartition('/')[0]}/manifest.json") as answer:
+            listed = await answer.json()
+        for told, schema in ((listed, "Manifest"), (listed["entries"][0], "ManifestEntry")):
+            assert list(told) == schemas[schema]["required"] == list(schemas[schema]["properties"])
         status, refused = await server.ask()
         assert status == 400
         assert set(refused) == set(schemas["Error"]["required"]) == set(schemas["Error"]["properties"])

@@ -80,6 +80,17 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+        self.hedges = Counter(
+            "bucketzip_s3_hedges_total", "Second requests for bytes that were late.", registry=registry
+        )
+        self.hedges_won = Counter(
+            "bucketzip_s3_hedges_won_total", "Second requests that answered before the first did.", registry=registry
+        )
+        self.concurrency_limit = Gauge(
+            "bucketzip_s3_concurrency_limit",
+            "Ranged GETs that may be in flight at an endpoint, where SlowDown has lowered that most.",
+            registry=registry,
+        )
         self.connections = Gauge("bucketzip_s3_connections", "Open connections for ranged GETs.", registry=registry)
         self.waiting = Gauge("bucketzip_s3_reads_waiting", "Reads that wait for a connection.", registry=registry)
         self.budget_bytes = Gauge(
@@ -92,6 +103,18 @@ class Metrics:
             "bucketzip_plan_seconds",
             "From a request for a link to its plan.",
             buckets=_LONG_SECONDS,
+            registry=registry,
+        )
+        self.crcs = Counter(
+            "bucketzip_planned_crcs_total",
+            "Entries planned, by where their CRC-32 comes from: stored, rebuilt, cached, copied, computed.",
+            ["way"],
+            registry=registry,
+        )
+        self.api_requests = Counter(
+            "bucketzip_s3_api_requests_total",
+            "Requests to S3 that are not ranged GETs, by operation.",
+            ["operation"],
             registry=registry,
         )
         self.loop_lag_seconds = Histogram(

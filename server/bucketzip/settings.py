@@ -48,6 +48,26 @@ class Settings(BaseSettings):
     s3_stall_seconds: float = Field(
         10, ge=1, le=600, description="A connection to S3 that brings nothing for so long is replaced."
     )
+    pin_versions: bool = Field(
+        default=True,
+        description="Pin objects by their versions where the bucket keeps them and the role may list and read them.",
+    )
+    scratch: str = Field(
+        "auto",
+        description="Where S3 computes checksums, by copies that are thrown away: auto (the bucket of the object, "
+        "where the role may write), s3://bucket/prefix/, or off.",
+    )
+    scratch_bytes: int = Field(
+        64 << 30,
+        ge=0,
+        description="Most bytes of one bucket that S3 is asked to copy for their checksums before a link is ready.",
+    )
+    s3_slow_down_seconds: float = Field(
+        120, ge=0, le=3600, description="How long S3 may answer SlowDown to a read before it is given up."
+    )
+    s3_hedging: float = Field(
+        0.03, ge=0, le=0.2, description="Second requests for what is late, as a share of all ranged GETs; 0 for none."
+    )
     client_stall_seconds: float = Field(
         60, ge=1, le=3600, description="A client that takes nothing for so long is let go."
     )
@@ -73,6 +93,13 @@ class Settings(BaseSettings):
         if url and not re.fullmatch(r"https?://[^/?#\s]+", url):
             raise ValueError("is written https://zip.example.com, without a path")
         return url
+
+    @field_validator("scratch")
+    @classmethod
+    def _scratch(cls, place: str) -> str:
+        if place not in {"auto", "off"} and not re.fullmatch(r"s3://[^/\s]+/(?:.*/)?", place):
+            raise ValueError("is auto, off, or written s3://bucket/prefix/")
+        return place
 
     @field_validator("processes")
     @classmethod

@@ -9,7 +9,7 @@ from bucketzip.archive.crc import crc32
 from bucketzip.archive.layout import Layout
 from bucketzip.archive.manifest import Manifest, ManifestBuilder, Source
 from bucketzip.archive.names import Names
-from bucketzip.archive.segments import Literal, Pending, Span
+from bucketzip.archive.segments import Literal, Pending, Segment, Span
 
 SOME_TIME = 1_700_000_001  # 2023-11-14 22:13:21, an odd second
 
@@ -104,6 +104,18 @@ def mixed_entries(seed: int, count: int) -> list[Entry]:
     return entries
 
 
+def length_of(segment: Segment) -> int:
+    return len(segment.data) if isinstance(segment, Literal) else segment.stop - segment.start
+
+
+def borders_of(layout: Layout) -> list[int]:
+    """Return where each segment of the whole starts, and the end."""
+    borders = [0]
+    for segment in layout.cut(0, layout.size):
+        borders.append(borders[-1] + length_of(segment))
+    return borders
+
+
 Piece = bytes | Span
 
 
@@ -112,25 +124,33 @@ def pieces(layout: Layout, start: int, stop: int) -> list[Piece]:
 
     So archives of many GiB are compared without their content. An entry's number stands in for its CRC.
     """
+    return joined(
+        segment
+        if isinstance(segment, Span)
+        else layout.encode(segment, segment.entry)
+        if isinstance(segment, Pending)
+        else segment.data
+        for segment in layout.cut(start, stop)
+    )
+
+
+def joined(parts: Iterable[Piece]) -> list[Piece]:
+    """Return the pieces with those that belong together as one."""
     merged: list[Piece] = []
-    for segment in layout.cut(start, stop):
-        piece: Piece
-        if isinstance(segment, Span):
-            piece = segment
-        elif isinstance(segment, Pending):
-            piece = layout.encode(segment, segment.entry)
-        else:
-            piece = segment.data
+    records = bytearray()
+    for piece in parts:
+        if isinstance(piece, bytes):
+            records += piece
+            continue
+        if records:
+            merged.append(bytes(records))
+            records.clear()
         last = merged[-1] if merged else None
-        if isinstance(piece, bytes) and isinstance(last, bytes):
-            merged[-1] = last + piece
-        elif (
-            isinstance(piece, Span) and isinstance(last, Span) and (last.entry, last.stop) == (piece.entry, piece.start)
-        ):
+        if isinstance(last, Span) and (last.entry, last.stop) == (piece.entry, piece.start):
             merged[-1] = Span(piece.entry, last.start, piece.stop)
         else:
             merged.append(piece)
-    return merged
+    return [*merged, bytes(records)] if records else merged
 
 
 def piece_length(piece: Piece) -> int:

@@ -17,13 +17,14 @@ from bucketzip.archive import records
 from bucketzip.archive.crc import crc32
 from bucketzip.archive.layout import Layout
 from bucketzip.archive.manifest import FORMAT_VERSION, READ_AHEAD_BYTES, ManifestBuilder, Source
-from bucketzip.archive.names import Names
-from bucketzip.archive.segments import Literal, Pending, Record, Segment, Span
+from bucketzip.archive.segments import Pending, Record, Segment, Span
 from tests.archive.rendering import (
     SOME_TIME,
     Entry,
     archive_of,
+    borders_of,
     built,
+    length_of,
     mixed_entries,
     piece_length,
     pieces,
@@ -32,52 +33,7 @@ from tests.archive.rendering import (
     slice_of,
     source,
 )
-
-MAX_32 = 0xFFFF_FFFF
-# Of each kind: a read-ahead one, one with a descriptor, one that needs Zip64, and those around the borders.
-SIZES = [
-    0,
-    1,
-    50,
-    READ_AHEAD_BYTES,
-    READ_AHEAD_BYTES + 1,
-    MAX_32 - 1,
-    MAX_32,
-    MAX_32 + 1,
-    5 << 30,
-    1 << 40,
-]
-NAMES = st.text(st.sampled_from("ab/üé日"), min_size=1, max_size=12)
-TIMES = st.integers(0, MAX_32)
-
-
-@st.composite
-def layouts(draw: st.DrawFn) -> Layout:
-    """Archives of entries of all kinds, of any size, without content."""
-    builder, names = ManifestBuilder(), Names()
-    for kind in draw(st.lists(st.sampled_from(["object", "object", "folder", "inline"]), max_size=12)):
-        name, mtime = draw(NAMES), draw(TIMES)
-        if kind == "object":
-            size = draw(st.sampled_from(SIZES) | st.integers(0, 1 << 34))
-            crc = draw(st.none() | st.integers(0, MAX_32))
-            builder.add(names.file(name), source(name), size=size, mtime=mtime, crc=crc)
-        elif kind == "inline":
-            builder.add_inline(names.file(name), draw(st.binary(max_size=40)), mtime=mtime)
-        elif folder := names.folder(name):
-            builder.add_inline(folder, b"", mtime=mtime)
-    return Layout(read_back(builder))
-
-
-def length_of(segment: Segment) -> int:
-    return len(segment.data) if isinstance(segment, Literal) else segment.stop - segment.start
-
-
-def borders_of(layout: Layout) -> list[int]:
-    """Return where each segment of the whole starts, and the end."""
-    borders = [0]
-    for segment in layout.cut(0, layout.size):
-        borders.append(borders[-1] + length_of(segment))
-    return borders
+from tests.archive.strategies import draw_place, layouts
 
 
 def waiting_without_content(layout: Layout, start: int, stop: int) -> set[int]:
@@ -89,12 +45,6 @@ def waiting_without_content(layout: Layout, start: int, stop: int) -> set[int]:
         if isinstance(segment, Span) and segment.stop - segment.start == layout.manifest.sizes[segment.entry]
     }
     return {segment.entry for segment in cut if isinstance(segment, Pending)} - whole
-
-
-def draw_place(layout: Layout, data: st.DataObject) -> int:
-    """Return any place in the archive, most often one at a border or next to it."""
-    near = st.builds(int.__add__, st.sampled_from(borders_of(layout)), st.integers(-3, 3))
-    return min(max(data.draw(near | st.integers(0, layout.size)), 0), layout.size)
 
 
 @settings(deadline=None, max_examples=200)

@@ -116,12 +116,39 @@ def test_what_goes_in_comes_out(entries: list[Object | Inline]) -> None:
     assert manifest.directory_bytes == directory
 
 
-def test_the_builder_tells_how_far_it_is() -> None:
-    builder = ManifestBuilder()
-    assert (len(builder), builder.content_bytes) == (0, 0)
-    builder.add("a", Source("b", "k", '"e"'), size=100, mtime=0)
-    header = records.local_header(b"a", size=100, crc=0, mtime=0, descriptor=False)
-    assert (len(builder), builder.content_bytes) == (1, len(header) + 100)
+def test_what_was_learned_by_reading_is_known_and_decides_nothing() -> None:
+    for size, late in ((READ_AHEAD_BYTES, False), (READ_AHEAD_BYTES + 1, True)):
+        builder, learned = ManifestBuilder(), ManifestBuilder()
+        source = Source("b", "k", '"e"')
+        builder.add("a", source, size=size, mtime=0)
+        learned.add("a", source, size=size, mtime=0, learned=7)
+        file = io.BytesIO()
+        assert learned.write(file) == builder.write(io.BytesIO())
+        manifest = Manifest(file.getvalue())
+        assert (manifest.crc(0), manifest.late(0)) == (7, late)
+
+
+def test_what_s3_computed_later_is_as_if_it_had_been_told_at_once() -> None:
+    builder, at_once = ManifestBuilder(), ManifestBuilder()
+    for entry, size in enumerate([10, 9 << 20, 20 << 20, 5]):
+        source = Source("b", f"{entry}", '"e"')
+        builder.add(f"{entry}", source, size=size, mtime=0)
+        at_once.add(f"{entry}", source, size=size, mtime=0, crc=7 if entry == 1 else None)
+    builder.tell(1, 7)
+    written, expected = io.BytesIO(), io.BytesIO()
+    assert builder.write(written) == at_once.write(expected)
+    assert written.getvalue() == expected.getvalue()
+
+
+def test_content_that_s3_told_a_wrong_crc_of_makes_another_archive() -> None:
+    """The one with the wrong CRC in it must have had another ETag."""
+    digests = set()
+    for size in (10, 9 << 20):
+        for crc, reread in ((7, False), (None, True)):
+            builder = ManifestBuilder()
+            builder.add("a", Source("b", "k", '"e"'), size=size, mtime=0, crc=crc, reread=reread)
+            digests.add(builder.write(io.BytesIO()))
+    assert len(digests) == 4
 
 
 @pytest.mark.parametrize(

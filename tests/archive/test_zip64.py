@@ -1,6 +1,5 @@
 """Archives beyond 4 GiB that nobody writes: their content is zeros, made when they are read."""
 
-import io
 import subprocess
 import zipfile
 from pathlib import Path
@@ -9,7 +8,8 @@ import pytest
 
 from bucketzip.archive.layout import Layout
 from bucketzip.archive.manifest import ManifestBuilder
-from tests.archive.rendering import SOME_TIME, piece_length, pieces, read_back, render, source
+from tests.archive.rendering import SOME_TIME, piece_length, pieces, read_back, source
+from tests.archive.sparse import Sparse
 from tests.readers.tree import tool
 
 GIB = 1 << 30
@@ -31,39 +31,6 @@ def layout_of(large: dict[str, tuple[int, bool]]) -> Layout:
         builder.add(name, source(), size=size, mtime=SOME_TIME, crc=0x12345678 if known else None)
     builder.add_inline("last.txt", SMALL, mtime=SOME_TIME)
     return Layout(read_back(builder))
-
-
-class Sparse(io.RawIOBase):
-    """The archive as a file to be read: its content is zeros."""
-
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self._at = 0
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._layout.size}[whence]
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        stop = self._layout.size if size < 0 else min(self._at + size, self._layout.size)
-        data = render(
-            self._layout,
-            self._at,
-            stop,
-            read=lambda _entry, start, stop: bytes(stop - start),
-            crc=lambda _entry: 0x9ABCDEF0,
-        )
-        self._at += len(data)
-        return data
 
 
 def test_zipfile_finds_every_size_and_offset() -> None:

@@ -15,6 +15,7 @@ from bucketzip.embedded import EmbeddedS3
 from bucketzip.s3.client import open_s3
 from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.s3.listing import S3Catalog
+from bucketzip.s3.versions import Versions
 from tests.bucket import Bucket, new_bucket
 from tests.plan.planning import Planned
 
@@ -67,7 +68,7 @@ def _s3_environment(s3_server: EmbeddedS3) -> Iterator[None]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def catalog(_s3_environment: None) -> AsyncIterator[S3Catalog]:
     async with CredentialKeeper().running() as keeper, open_s3(keeper, max_connections=16) as s3:
-        yield S3Catalog(s3, keeper)
+        yield S3Catalog(s3, keeper, Versions(s3, wanted=False))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

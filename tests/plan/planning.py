@@ -1,15 +1,18 @@
 """Plan an archive, and look at what it came to; and a catalog of keys that no server here would hold."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from bucketzip.archive.layout import Layout
 from bucketzip.archive.manifest import Manifest, Source
 from bucketzip.errors import NoSuchObject
 from bucketzip.plan.catalog import Catalog, Listed, Pages
+from bucketzip.plan.discovery import Discovery
 from bucketzip.plan.planner import Planner
 from bucketzip.plan.request import DownloadRequest
+from bucketzip.s3.copied_crcs import NoRemoteCrcs
+from bucketzip.transfer.ports import CrcMemory, RemoteCrcs
 
 SOME_TIME = 1_700_000_000
 
@@ -47,10 +50,39 @@ class Planned:
         return content.decode()
 
 
-async def plan(catalog: Catalog, *sources: str | dict[str, Any], **fields: Any) -> Planned:
+class Memory:
+    """CRCs from earlier, in memory."""
+
+    def __init__(self, learned: Mapping[str, int] | None = None, refuted: Collection[str] = ()) -> None:
+        self.learned = dict(learned or {})
+        self._refuted = set(refuted)
+
+    async def recall(self, objects: Sequence[tuple[Source, int]]) -> list[int | None]:
+        return [self.learned.get(source.key) for source, _ in objects]
+
+    async def keep(self, learned: Sequence[tuple[Source, int, int]]) -> None:
+        self.learned |= {source.key: crc for source, _, crc in learned}
+
+    async def refuted(self, objects: Sequence[tuple[Source, int]]) -> list[bool]:
+        return [source.key in self._refuted for source, _ in objects]
+
+    async def refute(self, source: Source, size: int) -> None:
+        self._refuted.add(source.key)
+
+
+def discovery(
+    memory: CrcMemory | None = None, remote: RemoteCrcs | None = None, *, most_bytes: int = 1 << 40
+) -> Discovery:
+    """By default nothing is known from earlier, and S3 computes nothing."""
+    return Discovery(memory or Memory(), remote or NoRemoteCrcs(), most_copied_bytes=most_bytes)
+
+
+async def plan(
+    catalog: Catalog, *sources: str | dict[str, Any], crcs: Discovery | None = None, **fields: Any
+) -> Planned:
     request = DownloadRequest.model_validate({"sources": list(sources), **fields})
     file = io.BytesIO()
-    (await Planner(request, catalog).plan()).write(file)
+    (await Planner(request, catalog, crcs or discovery()).plan()).write(file)
     return Planned(Manifest(file.getvalue()))
 
 

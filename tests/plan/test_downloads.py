@@ -1,6 +1,7 @@
 """Planning goes on: after whoever asked has left, after a restart, beside another process, and in spite of bad luck."""
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +12,7 @@ import pytest
 
 from bucketzip.archive.layout import Layout
 from bucketzip.errors import SourceChanged
+from bucketzip.metrics import Metrics
 from bucketzip.plan import downloads as module
 from bucketzip.plan.catalog import Catalog, Listed, Pages
 from bucketzip.plan.downloads import Downloads
@@ -18,7 +20,8 @@ from bucketzip.plan.request import DownloadRequest
 from bucketzip.state.database import open_database
 from bucketzip.state.links import Link, Links, hash_capability
 from bucketzip.state.manifests import GRACE_SECONDS, Manifests
-from tests.plan.planning import Shelf
+from bucketzip.state.processes import join_processes
+from tests.plan.planning import Shelf, discovery, listed
 
 REQUEST = DownloadRequest.model_validate({"sources": ["s3://bucket"], "filename": "x"})
 GONE = DownloadRequest.model_validate({"sources": ["s3://bucket/gone"]})
@@ -49,11 +52,13 @@ class Machine:
 
 
 @asynccontextmanager
-async def process(directory: Path, catalog: Catalog) -> AsyncIterator[Machine]:
+async def process(directory: Path, catalog: Catalog, *, most_bytes: int = 1 << 20) -> AsyncIterator[Machine]:
     """Run what one server process has of it."""
-    async with open_database(directory) as database:
-        links, manifests = Links(database), Manifests(directory / "manifests", most_bytes=1 << 20)
-        async with Downloads(links, manifests, catalog).running() as downloads:
+    async with open_database(directory) as database, join_processes(directory) as processes:
+        links, manifests = Links(database), Manifests(directory / "manifests", most_bytes=most_bytes)
+        async with Downloads(
+            links, manifests, catalog, processes, discovery=discovery, ways=Metrics().crcs
+        ).running() as downloads:
             yield Machine(links, manifests, downloads)
 
 
@@ -151,11 +156,9 @@ async def test_a_bug_while_planning_is_told_without_its_details(
 
 
 async def test_no_room_for_a_plan_is_told(tmp_path: Path) -> None:
-    async with open_database(tmp_path) as database:
-        manifests = Manifests(tmp_path / "manifests", most_bytes=10)
-        async with Downloads(Links(database), manifests, Shelf("a")).running() as downloads:
-            capability, _ = await downloads.create(REQUEST, "owner")
-            failed = await downloads.planned(capability, 10)
+    async with process(tmp_path, Shelf("a"), most_bytes=10) as machine:
+        capability, _ = await machine.downloads.create(REQUEST, "owner")
+        failed = await machine.downloads.planned(capability, 10)
     assert failed is not None
     assert (failed.state, failed.error_code) == ("failed", "state_full")
 
@@ -183,18 +186,45 @@ async def test_the_same_objects_share_one_manifest(tmp_path: Path) -> None:
     assert len(digests) == 1
 
 
-async def test_a_process_that_starts_does_not_change_what_another_has_planned(tmp_path: Path) -> None:
-    """It takes up the plans of its neighbours, because they may be dead; the first one to end wins."""
-    slow = Waiting("a", "b", "c")
-    async with process(tmp_path, slow) as first:
+async def test_what_a_living_process_plans_is_waited_for(tmp_path: Path) -> None:
+    slow, idle = Waiting("a", "b", "c"), Waiting("a")
+    async with process(tmp_path, slow) as first, process(tmp_path, idle) as second:
         capability, _ = await first.downloads.create(REQUEST, "owner")
         await slow.asked.wait()
-        async with process(tmp_path, Shelf("a")) as second:
-            quick = await second.downloads.planned(capability, 10)
-            assert quick is not None
-            assert (quick.state, quick.entries) == ("ready", 1)
-            slow.may.set()
-            assert await first.downloads.planned(capability, 10) == quick
+        still = await second.downloads.planned(capability, 0)
+        assert still is not None
+        assert still.state == "planning"
+        waiting = asyncio.create_task(second.downloads.planned(capability, 10))
+        slow.may.set()
+        planned = await waiting
+        assert planned is not None
+        assert (planned.state, planned.entries) == ("ready", 3)
+        assert not idle.asked.is_set(), "it was planned once"
+
+
+async def test_what_a_process_was_planning_when_it_died_is_taken_over_by_who_waits(tmp_path: Path) -> None:
+    slow = Waiting("a", "b", "c")
+    async with process(tmp_path, Shelf("a")) as second:
+        async with process(tmp_path, slow) as first:
+            capability, _ = await first.downloads.create(REQUEST, "owner")
+            await slow.asked.wait()
+            waiting = asyncio.create_task(second.downloads.planned(capability, 10))
+        planned = await waiting
+        assert planned is not None
+        assert (planned.state, planned.entries) == ("ready", 1)
+
+
+async def test_a_link_tells_what_it_was_planned_with(tmp_path: Path) -> None:
+    async with process(
+        tmp_path, Shelf(listed("a", version_id="v"), listed("b", crc=7), listed("c", size=0))
+    ) as machine:
+        capability, _ = await machine.downloads.create(REQUEST, "owner")
+        planned = await machine.downloads.planned(capability, 10)
+    assert planned is not None
+    assert json.loads(planned.summary or "") == {
+        "crc": {"stored": 1, "rebuilt": 0, "cached": 0, "copied": 0, "computed": 1},
+        "pinned": {"version": 1, "etag": 2},
+    }
 
 
 async def test_a_request_of_another_release_is_told_and_stops_nothing(tmp_path: Path) -> None:

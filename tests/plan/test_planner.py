@@ -16,7 +16,7 @@ from bucketzip.errors import (
 from bucketzip.plan.catalog import Listed
 from bucketzip.plan.planner import SHOWN, Planner
 from bucketzip.plan.request import DownloadRequest
-from tests.plan.planning import SOME_TIME, Shelf, listed, plan
+from tests.plan.planning import SOME_TIME, Shelf, discovery, listed, plan
 
 LARGE = READ_AHEAD_BYTES + 1
 
@@ -273,7 +273,9 @@ async def test_the_error_is_of_the_kind_of_the_first_missing() -> None:
 
 async def test_a_planner_takes_any_catalog() -> None:
     """The port is all it knows: what implements it needs no S3."""
-    builder = await Planner(DownloadRequest.model_validate({"sources": ["s3://bucket/a"]}), Shelf("a")).plan()
+    builder = await Planner(
+        DownloadRequest.model_validate({"sources": ["s3://bucket/a"]}), Shelf("a"), discovery()
+    ).plan()
     assert len(builder) == 1
 
 

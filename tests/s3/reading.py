@@ -154,6 +154,10 @@ class Reading:
     def received_bytes(self) -> float:
         return self._value("bucketzip_s3_received_bytes_total")
 
+    def hedges(self) -> tuple[float, float]:
+        """How many were sent, and how many of them won."""
+        return self._value("bucketzip_s3_hedges_total"), self._value("bucketzip_s3_hedges_won_total")
+
     def _value(self, name: str, **labels: str) -> float:
         return self._metrics.registry.get_sample_value(name, labels) or 0.0
 
@@ -166,7 +170,14 @@ async def reading(environment: Mapping[str, str], **limits: Any) -> AsyncIterato
             patch.setenv(name, value)
         async with CredentialKeeper().running() as keeper, open_s3(keeper, max_connections=8) as s3:
             metrics = Metrics()
-            told = ReaderMetrics(metrics.range_get_seconds, metrics.range_gets, metrics.retries, metrics.received_bytes)
+            told = ReaderMetrics(
+                metrics.range_get_seconds,
+                metrics.range_gets,
+                metrics.retries,
+                metrics.received_bytes,
+                metrics.hedges,
+                metrics.hedges_won,
+            )
             async with S3RangeReader(s3, keeper, told, ReaderLimits(**limits), _tls()).running() as reader:
                 made = Reading(s3, keeper, reader, metrics)
                 yield made

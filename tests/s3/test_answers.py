@@ -213,7 +213,7 @@ FINAL: dict[str, tuple[Lie, type[BucketzipError], str, int]] = {  # and after ho
 @pytest.mark.parametrize("name", FINAL)
 async def test_lasting_trouble(name: str) -> None:
     lie, kind, said, requests = FINAL[name]
-    async with LyingS3(OBJECTS) as stub, reading(of_stub(stub), tries=3) as reader:
+    async with LyingS3(OBJECTS) as stub, reading(of_stub(stub), tries=3, slow_down_seconds=0) as reader:
         stub.on(gets("large"), lie)
         message = await fails_with(kind, reader.start(stubbed(stub, "large")).right())
         assert message.startswith("s3://stub/large: ")

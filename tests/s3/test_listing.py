@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
@@ -13,8 +13,6 @@ from bucketzip.embedded import EmbeddedS3
 from bucketzip.errors import AccessDenied, BucketzipError, NoSuchBucket, NoSuchObject, S3Error, S3Unreachable
 from bucketzip.plan.catalog import Listed
 from bucketzip.s3 import credentials, listing
-from bucketzip.s3.client import open_s3
-from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.s3.listing import S3Catalog
 from tests.bucket import Bucket
 from tests.faults import honest_s3, lies
@@ -22,6 +20,7 @@ from tests.faults.content import Given
 from tests.faults.http_reply import Reply
 from tests.faults.lying_s3 import Lie, LyingS3, heads, lists
 from tests.s3.awkward import awkward_keys
+from tests.s3.looking import catalog_of
 from tests.s3.reading import eventually, fails_with, left_behind, of_stub
 
 PAGE = 100
@@ -31,16 +30,6 @@ PAGE = 100
 def _no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """That of botocore is up to 20 s."""
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.01)
-
-
-@asynccontextmanager
-async def catalog_of(environment: dict[str, str]) -> AsyncIterator[S3Catalog]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        async with CredentialKeeper().running() as keeper, open_s3(keeper, max_connections=64) as s3:
-            yield S3Catalog(s3, keeper)
-    assert not left_behind()
 
 
 @pytest.fixture
@@ -366,7 +355,7 @@ async def test_look(
     stored = stub.objects.put("a key", b"12345", headers=headers)
     mtime = int(stored.last_modified.timestamp())
     assert await catalog.look("stub", "a key") == Listed("a key", 5, stored.etag, mtime, archived=archived, crc=crc)
-    assert stub.requests[-1].headers["x-amz-checksum-mode"] == "ENABLED"
+    assert stub.requests[0].headers["x-amz-checksum-mode"] == "ENABLED"
 
 
 async def test_look_at_a_version(stub: LyingS3, catalog: S3Catalog) -> None:

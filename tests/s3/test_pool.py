@@ -9,6 +9,7 @@ import pytest
 
 from bucketzip.errors import S3Unreachable
 from bucketzip.s3 import pool
+from bucketzip.s3.concurrency import LEAST
 from tests.faults import lies
 from tests.faults.content import Synthetic
 from tests.faults.lying_s3 import LyingS3, gets
@@ -262,6 +263,41 @@ async def test_an_endpoint_that_does_not_answer_holds_up_no_other() -> None:
                     await read.right()
         assert time.monotonic() - began < 5
         for read in theirs:
+            read.cancel()
+
+
+async def test_slow_down_at_one_endpoint_slows_no_other() -> None:
+    async with two_stores(8) as (reader, one, two):
+        one.on(gets(), lies.slow_down())
+        two.on(gets(), lies.slow_first_byte(0.02))
+        small = stubbed(one, "small")
+        mine = [reader.start(small, at) for at in range(50)]
+        await eventually(lambda: reader.reader.concurrency_limit == LEAST)
+        one.most_under_way = 0
+        for read in [reader.start(other(small), at) for at in range(100)]:
+            await read.right()
+        assert two.most_under_way >= 8 - LEAST
+        assert one.most_under_way <= LEAST
+        limits = [each.concurrency.limit for each in reader.reader._pool._endpoints.values()]
+        assert sorted(limits) == [LEAST, 8]
+        for read in mine:
+            read.cancel()
+
+
+async def test_an_endpoint_that_said_slow_down_is_remembered_without_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """S3 may close with every refusal; reads that pause are no reason to begin again with all there is."""
+    monkeypatch.setattr("bucketzip.s3.reader.WATCH_SECONDS", 0.01)
+    async with LyingS3(OBJECTS) as stub, reading(of_stub(stub), connections=8) as reader:
+        refuse, close = lies.slow_down(), lies.closes()
+        stub.on(gets(), lambda asked, honest: close(asked, refuse(asked, honest)))
+        reads = [reader.start(stubbed(stub, "small"), at) for at in range(8)]
+        await eventually(lambda: reader.reader.concurrency_limit == LEAST)
+        for _ in range(20):  # the watch looks some ten times
+            await asyncio.sleep(0.01)
+            assert reader.reader.concurrency_limit == LEAST
+        for read in reads:
             read.cancel()
 
 

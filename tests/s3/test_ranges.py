@@ -10,6 +10,7 @@ import pytest
 
 from bucketzip.embedded import EmbeddedS3
 from bucketzip.errors import AccessDenied, NoSuchObject, SourceChanged
+from bucketzip.s3 import stragglers
 from tests.bucket import Bucket
 from tests.faults.content import Given
 from tests.faults.proxy import FaultProxy
@@ -91,11 +92,13 @@ async def test_a_small_read_makes_no_task_future_or_timer(
             await read.right()
         for name in ("create_task", "create_future", "call_at"):
             monkeypatch.setattr(loop, name, counted(name))
+        began = loop.time()
         reads = [reader.start(stored["small"], start, start + 50) for start in range(100)]
         while not all(read.ended.is_set() for read in reads):
             await asyncio.sleep(0)
         assert made["create_task"] == 0
-        assert made["create_future"] + made["call_at"] <= 4  # the reader's watch may have looked around
+        looks = (loop.time() - began) / stragglers.LOOK_SECONDS
+        assert made["create_future"] + made["call_at"] <= 4 + looks  # the reader's watches may have looked around
         assert reader.outcomes("ok") == 104
 
 

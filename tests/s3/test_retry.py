@@ -3,11 +3,13 @@
 import ssl
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bucketzip.s3.errors import EXPIRED_CODES, WRONG_REGION_CODES
 from bucketzip.s3.head import Malformed
 from bucketzip.s3.rangeget import Refused
-from bucketzip.s3.retry import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Again, Tries, pause_seconds
+from bucketzip.s3.retry import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Again, Crawling, Tries, pause_seconds
 
 DATE = "Fri, 02 Jan 2026 03:04:05 GMT"
 NOW = 1767323045.0
@@ -18,8 +20,10 @@ def refused(status: int, code: str = "", date: str = DATE) -> Refused:
     return Refused(status, code, "", date, "s3://bucket/key")
 
 
-def decide(error: Exception, tries: Tries | None = None, *, received: int = 0, silent: bool = False) -> Again | None:
-    return (tries or Tries(3)).failed(error, received=received, reused_and_silent=silent)
+def decide(
+    error: Exception, tries: Tries | None = None, *, received: int = 0, silent: bool = False, now: float = 0
+) -> Again | None:
+    return (tries or Tries(3)).failed(error, received=received, reused_and_silent=silent, now=now)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +143,43 @@ def test_progress_is_more_than_before_and_not_more_than_nothing() -> None:
     assert decide(RESET, tries, received=50) is None
 
 
+@given(st.integers(1, 10), st.floats(0, 600))
+def test_slow_down_has_a_time_limit_and_no_count(most: int, patience_seconds: float) -> None:
+    """A storm may refuse a read as often as it likes; each read waits longer and longer, and counts from its first."""
+    tries, now, refusals = Tries(most, patience_seconds), 1000.0, 0
+    while (again := decide(refused(503, "SlowDown"), tries, now=now)) is not None:
+        refusals += 1
+        assert again == Again("slow_down", again.pause_seconds)
+        assert refusals < most or now - 1000 < patience_seconds
+        now += again.pause_seconds
+    assert now - 1000 >= patience_seconds
+    assert refusals >= most - 1
+
+
+def test_slow_down_costs_no_try() -> None:
+    tries = Tries(2, 60)
+    for now in range(50):
+        assert decide(refused(503), tries, now=now) is not None
+    assert decide(RESET, tries, now=51) is not None
+    assert decide(refused(503), tries, now=52) is not None
+    assert decide(RESET, tries, now=53) is None
+
+
+def test_progress_ends_a_storm() -> None:
+    tries = Tries(1, 60)
+    assert decide(refused(503), tries, now=0) is not None
+    assert decide(refused(503), tries, now=59, received=1) is not None
+    assert decide(refused(503), tries, now=118, received=1) is not None
+    assert decide(refused(503), tries, now=119, received=1) is None
+
+
+def test_a_crawling_body_is_no_failure() -> None:
+    tries = Tries(1)
+    for _ in range(10):
+        assert decide(Crawling(), tries) == Again("crawl")
+    assert decide(RESET, tries) is None
+
+
 def test_one_try_is_one_try() -> None:
     assert decide(RESET, Tries(1)) is None
 
@@ -149,6 +190,7 @@ def test_pauses_grow_to_their_limit_and_differ() -> None:
         pauses = [pause_seconds(failures) for _ in range(50)]
         assert all(longest / 10 <= pause <= longest for pause in pauses)
         assert len(set(pauses)) > 25
+    assert pause_seconds(10_000) <= LONGEST_PAUSE_SECONDS
 
 
 @pytest.mark.parametrize(

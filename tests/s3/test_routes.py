@@ -11,6 +11,7 @@ from bucketzip.s3.client import open_s3, tls_context
 from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.s3.listing import S3Catalog
 from bucketzip.s3.signing import Route
+from bucketzip.s3.versions import Versions
 from tests.faults.honest_s3 import Asked, error
 from tests.faults.http_reply import Reply
 from tests.faults.lying_s3 import LyingS3, anything, gets
@@ -117,7 +118,7 @@ async def test_other_kinds_of_buckets_are_refused(monkeypatch: pytest.MonkeyPatc
     for name, value in {**KEYS, "AWS_REGION": "eu-west-1"}.items():
         monkeypatch.setenv(name, value)
     async with CredentialKeeper().running() as keeper, open_s3(keeper, max_connections=1) as s3:
-        catalog = S3Catalog(s3, keeper)
+        catalog = S3Catalog(s3, keeper, Versions(s3, wanted=False))
         for attempt in (s3.route(bucket), anext(catalog.pages(bucket, "")), catalog.look(bucket, "key")):
             message = await fails_with(Unsupported, attempt)
             assert bucket in message

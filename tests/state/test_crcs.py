@@ -78,3 +78,16 @@ async def test_what_is_older_than_any_link_is_forgotten(table: CrcTable, monkeyp
     monkeypatch.setattr(time, "time", lambda: 1_000_000_000.0 + KEPT_SECONDS + 1)
     await table.keep([(OBJECT._replace(key="other"), 10, 6)])
     assert await table.recall([(OBJECT, 10), (OBJECT._replace(key="other"), 10)]) == [None, 6]
+
+
+async def test_what_was_refuted_is_not_recalled_and_stays_refuted(table: CrcTable) -> None:
+    other = OBJECT._replace(version_id="newer")
+    await table.keep([(OBJECT, 10, 1), (other, 10, 2)])
+    await table.refute(OBJECT, 10)
+    assert await table.recall([(OBJECT, 10), (other, 10)]) == [None, 2]
+    assert await table.refuted([(other, 10), (OBJECT, 10), (OBJECT, 11)]) == [False, True, False]
+    await table.keep([(OBJECT, 10, 3)])  # as it was read
+    assert await table.recall([(OBJECT, 10)]) == [3]
+    assert await table.refuted([(OBJECT, 10)]) == [True]
+    await table.refute(OBJECT, 10)
+    assert await table.refuted([]) == []

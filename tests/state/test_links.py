@@ -75,11 +75,11 @@ async def test_links_survive_reopening(tmp_path: Path) -> None:
     async with open_database(tmp_path) as database:
         await Links(database).add(link("one"))
         await Links(database).add(link("two"))
-        await Links(database).planned(link("two"), manifest="digest", size=5 << 40, entries=7)
+        await Links(database).planned(link("two"), manifest="digest", size=5 << 40, entries=7, summary="{}")
     async with open_database(tmp_path) as database:
         assert await Links(database).get("one") == link("one")
         two = await Links(database).get("two")
-    assert two == replace(link("two"), state="ready", manifest="digest", bytes=5 << 40, entries=7)
+    assert two == replace(link("two"), state="ready", manifest="digest", bytes=5 << 40, entries=7, summary="{}")
 
 
 def all_bytes(directory: Path) -> bytes:
@@ -113,8 +113,8 @@ async def test_what_failed_says_why(links: Links) -> None:
 async def test_the_first_plan_of_a_link_stays(links: Links) -> None:
     """A process that starts plans what another one is planning; nobody's archive may change for that."""
     await links.add(link("one"))
-    await links.planned(link("one"), manifest="first", size=1, entries=1)
-    await links.planned(link("one"), manifest="second", size=2, entries=2)
+    await links.planned(link("one"), manifest="first", size=1, entries=1, summary="{}")
+    await links.planned(link("one"), manifest="second", size=2, entries=2, summary="{}")
     await links.failed(link("one"), "failed", code="internal", detail="")
     found = await links.get("one")
     assert found is not None
@@ -125,10 +125,10 @@ async def test_a_link_that_changed_stays_changed(links: Links) -> None:
     await links.add(link("one"))
     await links.failed(link("one"), "changed", code="source_changed", detail="too early")
     assert await links.get("one") == link("one"), "what is not planned cannot have changed"
-    await links.planned(link("one"), manifest="first", size=1, entries=1)
+    await links.planned(link("one"), manifest="first", size=1, entries=1, summary="{}")
     await links.failed(link("one"), "changed", code="source_changed", detail="s3://x")
     await links.failed(link("one"), "changed", code="source_changed", detail="again")
-    await links.planned(link("one"), manifest="second", size=2, entries=2)
+    await links.planned(link("one"), manifest="second", size=2, entries=2, summary="{}")
     found = await links.get("one")
     assert found is not None
     assert (found.state, found.error_detail, found.manifest) == ("changed", "s3://x", "first")
@@ -137,7 +137,7 @@ async def test_a_link_that_changed_stays_changed(links: Links) -> None:
 async def test_only_what_somebody_may_still_use_is_planned_again(links: Links) -> None:
     for name, expires_at in (("live", NOW + 1), ("expired", NOW), ("ready", NOW + 1), ("failed", NOW + 1)):
         await links.add(link(name, expires_at=expires_at))
-    await links.planned(link("ready"), manifest="m", size=1, entries=1)
+    await links.planned(link("ready"), manifest="m", size=1, entries=1, summary="{}")
     await links.failed(link("failed"), "failed", code="c", detail="d")
     assert await links.planning(NOW) == [link("live", expires_at=NOW + 1)]
 
@@ -150,7 +150,7 @@ async def test_the_sweep_keeps_the_manifests_of_live_links(links: Links) -> None
         ("expired too", "shared", NOW - 1),
     ):
         await links.add(link(name, expires_at=expires_at))
-        await links.planned(link(name), manifest=manifest, size=1, entries=1)
+        await links.planned(link(name), manifest=manifest, size=1, entries=1, summary="{}")
     await links.add(link("planning"))
     assert await links.sweep(NOW) == {"a", "shared"}
     live, expired = await links.get("live"), await links.get("expired")

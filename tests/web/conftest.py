@@ -25,6 +25,12 @@ async def stub() -> AsyncIterator[LyingS3]:
 @pytest.fixture
 async def stub_server(stub: LyingS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
     async with serving(
-        stub_environment(stub.endpoint_url), tmp_path / "state", monkeypatch, s3_tries=3, s3_stall_seconds=1
+        stub_environment(stub.endpoint_url),
+        tmp_path / "state",
+        monkeypatch,
+        s3_tries=3,
+        s3_slow_down_seconds=0,
+        s3_stall_seconds=1,
+        scratch="off",  # these tests are about reading; test_crcs.py is about the rest
     ) as running:
         yield running

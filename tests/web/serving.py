@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import pytest
@@ -18,13 +18,22 @@ from bucketzip.web import keys
 from bucketzip.web.middleware import AccessLogger
 
 
-class Server:
-    """A running server, and a client of it."""
+class Answer(NamedTuple):
+    """What a client asked, and how the answer to it began."""
 
-    def __init__(self, app: web.Application, base: str, client: aiohttp.ClientSession) -> None:
+    method: str
+    headers: Mapping[str, str]
+    status: int
+
+
+class Server:
+    """A running server, and a client of it. `answers` has all that it began to give, to this client and to others."""
+
+    def __init__(self, app: web.Application, base: str, client: aiohttp.ClientSession, answers: list[Answer]) -> None:
         self.app = app
         self.base = base
         self.client = client
+        self.answers = answers
 
     async def ask(self, *sources: Any, **more: Any) -> tuple[int, dict[str, Any]]:
         """POST /downloads; the status and the answer."""
@@ -80,6 +89,12 @@ async def serving(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     app = build_app(Settings(port=0, state_dir=state, drain_seconds=0, **settings))
+    answers: list[Answer] = []
+
+    async def note(request: web.Request, response: web.StreamResponse) -> None:
+        answers.append(Answer(request.method, request.headers, response.status))
+
+    app.on_response_prepare.append(note)
     runner = web.AppRunner(app, handler_cancellation=True, access_log_class=AccessLogger, shutdown_timeout=0.1)
     await runner.setup()
     try:
@@ -89,7 +104,7 @@ async def serving(
             with blockbuster_ctx("bucketzip") as blockbuster:
                 for function in blockbuster.functions.values():  # /proc is read there, which no disk delays
                     function.can_block_in("bucketzip/metrics.py", "exposition")
-                yield Server(app, f"http://127.0.0.1:{runner.addresses[0][1]}", client)
+                yield Server(app, f"http://127.0.0.1:{runner.addresses[0][1]}", client, answers)
     finally:
         await runner.cleanup()
 

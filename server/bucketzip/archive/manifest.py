@@ -65,6 +65,8 @@ class Form(IntEnum):
 
     HEADER = 0
     DESCRIPTOR = 1
+    REREAD = 2
+    """As HEADER, of content that S3 told a wrong CRC of: another archive than the one that had the wrong one."""
 
 
 class Source(NamedTuple):
@@ -84,7 +86,7 @@ class ManifestBuilder:
     """Takes entries in the order of the archive and writes the manifest."""
 
     def __init__(self) -> None:
-        self._positions = array("Q")
+        self._positions = array("Q")  # these two when the rest is known
         self._directory_at = array("Q")
         self._sizes = array("Q")
         self._name_ends = array("Q")
@@ -97,61 +99,80 @@ class ManifestBuilder:
         self._crcs = array("I")
         self._crcs_known = bytearray()
         self._bucket_numbers: dict[str, int] = {}
-        self._position = 0
-        self._directory_size = 0
 
     def __len__(self) -> int:
         return len(self._sizes)
 
-    @property
-    def content_bytes(self) -> int:
-        """Bytes of the archive so far, its directory not included."""
-        return self._position
-
-    def add(self, name: str, source: Source, *, size: int, mtime: int, crc: int | None = None) -> None:
+    def add(
+        self,
+        name: str,
+        source: Source,
+        *,
+        size: int,
+        mtime: int,
+        crc: int | None = None,
+        learned: int | None = None,
+        reread: bool = False,
+    ) -> None:
         """Add an object of `size` bytes; `name` must be safe and unique (see `names`).
 
-        `mtime` is in seconds since 1970, UTC; what 32 bits do not hold becomes the nearest that they do.
+        `mtime` is in seconds since 1970, UTC; what 32 bits do not hold becomes the nearest that they do. `crc` is what
+        S3 tells, to everybody who plans this. `learned` came of reading, so it is only known where the object was read
+        before: it decides no form. `reread`: what S3 tells was found wrong.
         """
         etag, version = source.etag.encode(), source.version_id.encode()
         self._sources += _SOURCE_HEAD.pack(len(etag), len(version)) + etag + version + source.key.encode()
         number = self._bucket_numbers.setdefault(source.bucket, len(self._bucket_numbers))
-        self._append(name, size, mtime, number, 0 if size == 0 else crc)
+        crc = 0 if size == 0 else crc
+        late = crc is None and size > READ_AHEAD_BYTES
+        self._forms.append(Form.DESCRIPTOR if late else Form.REREAD if reread else Form.HEADER)
+        self._append(name, size, mtime, number, learned if crc is None else crc)
 
     def add_inline(self, name: str, content: bytes, *, mtime: int) -> None:
         """Add an entry whose bytes stand in the manifest itself; a folder is a name with a final slash and no bytes."""
         self._sources += content
+        self._forms.append(Form.HEADER)
         self._append(name, len(content), mtime, _INLINE, crc32(content))
 
+    def tell(self, entry: int, crc: int) -> None:
+        """Note what S3 computed of an entry after it was added: its header has it."""
+        self._forms[entry] = Form.HEADER
+        self._crcs[entry], self._crcs_known[entry] = crc, 1
+
     def _append(self, name: str, size: int, mtime: int, bucket: int, crc: int | None) -> None:
-        raw = name.encode()
-        mtime = max(0, min(mtime, _LATEST))
-        form = Form.HEADER if crc is not None or size <= READ_AHEAD_BYTES else Form.DESCRIPTOR
-        late = form is Form.DESCRIPTOR
-        position = self._position
-        self._positions.append(position)
-        self._directory_at.append(self._directory_size)
         self._sizes.append(size)
-        self._times.append(mtime)
+        self._times.append(max(0, min(mtime, _LATEST)))
         self._buckets.append(bucket)
-        self._forms.append(form)
-        self._names += raw
+        self._names += name.encode()
         self._name_ends.append(len(self._names))
         self._source_ends.append(len(self._sources))
         self._crcs.append(crc or 0)
         self._crcs_known.append(crc is not None)
-        lengths = records.lengths(size=size, mtime=mtime, descriptor=late, header_at=position)
-        self._position += lengths.header + len(raw) + size + lengths.descriptor
-        self._directory_size += lengths.directory + len(raw)
+
+    def _place(self) -> tuple[int, int]:
+        """Find the place of each entry and of its directory record; returns the bytes of all of both."""
+        self._positions, self._directory_at = array("Q"), array("Q")
+        position = directory_at = name_start = 0
+        for size, mtime, form, name_end in zip(self._sizes, self._times, self._forms, self._name_ends, strict=True):
+            self._positions.append(position)
+            self._directory_at.append(directory_at)
+            late = form == Form.DESCRIPTOR
+            lengths = records.lengths(size=size, mtime=mtime, descriptor=late, header_at=position)
+            name_bytes = name_end - name_start
+            position += lengths.header + name_bytes + size + lengths.descriptor
+            directory_at += lengths.directory + name_bytes
+            name_start = name_end
+        return position, directory_at
 
     def write(self, file: BinaryIO) -> str:
         """Write the manifest and return its digest (64 hex digits)."""
+        content_bytes, directory_bytes = self._place()
         bucket_names = "\n".join(self._bucket_numbers).encode()
         sections = (bucket_names if name == "bucket_names" else getattr(self, f"_{name}") for name in _SECTIONS)
         views = [memoryview(section).cast("B") for section in sections]
         table = _places(map(len, views))
         head = _HEAD.pack(
-            _MAGIC, FORMAT_VERSION, len(self), self._position, self._directory_size, *chain.from_iterable(table)
+            _MAGIC, FORMAT_VERSION, len(self), content_bytes, directory_bytes, *chain.from_iterable(table)
         )
         file.write(head)
         written = len(head)

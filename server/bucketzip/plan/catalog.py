@@ -18,8 +18,11 @@ class Listed(NamedTuple):
     may_have_crc: bool = False
     """Whether a head may tell a CRC-32."""
     version_id: str = ""
+    """Where it is that, and not the ETag alone, that pins the content."""
     crc: int | None = None
     """CRC-32 of the whole object, where S3 stores it and has been asked."""
+    crc_rebuilt: bool = False
+    """Whether it was put together from those of the object's parts."""
 
 
 Pages = AsyncGenerator[list[Listed], None]

@@ -1,44 +1,57 @@
 """Download links from request to manifest: planned in tasks that outlive whoever asked, and kept through a restart."""
 
 import asyncio
+import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 
 from pydantic import ValidationError
 
 from bucketzip.archive.layout import Layout
 from bucketzip.errors import BucketzipError, InvalidRequest
 from bucketzip.plan.catalog import Catalog
+from bucketzip.plan.discovery import Discovery
 from bucketzip.plan.planner import Planner
 from bucketzip.plan.request import DownloadRequest
 from bucketzip.state.links import Link, Links, hash_capability, new_capability
 from bucketzip.state.manifests import Manifests
+from bucketzip.state.processes import Processes
+from bucketzip.transfer.ports import LabelledCounter
 
 _log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 600.0
+LOOK_SECONDS = 0.25
+"""How often it is looked whether another process has planned a link."""
 
 
 class Downloads:
     """Makes links and plans what is behind them."""
 
-    def __init__(self, links: Links, manifests: Manifests, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        links: Links,
+        manifests: Manifests,
+        catalog: Catalog,
+        processes: Processes,
+        *,
+        discovery: Callable[[], Discovery],
+        ways: LabelledCounter,
+    ) -> None:
         self._links = links
         self._manifests = manifests
         self._catalog = catalog
+        self._processes = processes
+        self._discovery = discovery
+        self._ways = ways
         self._plans: dict[bytes, asyncio.Task[None]] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Downloads"]:
-        """Go on with what an earlier process was planning; forget what has expired, now and then."""
-        for link in await self._links.planning(int(time.time())):
-            try:
-                self._start(link, DownloadRequest.model_validate_json(link.request))
-            except ValidationError:
-                detail = "this request was made to another release of bucketzip; make it again"
-                await self._links.failed(link, "failed", code=InvalidRequest.code, detail=detail)
+        """Go on with what dead processes were planning; forget what has expired, now and then."""
         sweeper = asyncio.create_task(self._sweep_for_ever())
         try:
             yield self
@@ -59,6 +72,7 @@ class Downloads:
             created_at=now,
             expires_at=now + request.expires_in,
             state="planning",
+            planner=self._processes.own,
         )
         await self._links.add(link)
         self._start(link, request)
@@ -66,14 +80,39 @@ class Downloads:
 
     async def planned(self, capability: str, timeout_seconds: float) -> Link | None:
         """The link, once it is planned or the time is up; None where there is no such link."""
-        plan = self._plans.get(hash_capability(capability))
-        if plan is not None:
-            await asyncio.wait([plan], timeout=timeout_seconds)
-        return await self._links.get(capability)
+        until = time.monotonic() + timeout_seconds
+        while True:
+            plan = self._plans.get(hash_capability(capability))
+            if plan is not None:
+                await asyncio.wait([plan], timeout=max(0.0, until - time.monotonic()))
+            link = await self._links.get(capability)
+            settled = link is None or link.state != "planning" or link.expires_at <= time.time()
+            if settled or time.monotonic() >= until:
+                return link
+            assert link is not None
+            if plan is None and not await self._adopt(link):  # another process is at it
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def changed(self, link: Link, error: BucketzipError) -> None:
         """Mark a link whose source changed: it must be asked for anew."""
         await self._links.failed(link, "changed", code=error.code, detail=str(error))
+
+    async def _adopt_all(self) -> None:
+        for link in await self._links.planning(int(time.time())):
+            await self._adopt(link)
+
+    async def _adopt(self, link: Link) -> bool:
+        """Plan what a dead process was planning; False where there is nothing to do for us."""
+        if link.planner is not None and await asyncio.to_thread(self._processes.alive, link.planner):
+            return False
+        if not await self._links.adopt(link, self._processes.own):
+            return False
+        try:
+            self._start(link, DownloadRequest.model_validate_json(link.request))
+        except ValidationError:
+            detail = "this request was made to another release of bucketzip; make it again"
+            await self._links.failed(link, "failed", code=InvalidRequest.code, detail=detail)
+        return True
 
     def _start(self, link: Link, request: DownloadRequest) -> None:
         task = asyncio.create_task(self._plan(link, request))
@@ -83,11 +122,15 @@ class Downloads:
     async def _plan(self, link: Link, request: DownloadRequest) -> None:
         began = time.monotonic()
         try:
-            builder = await Planner(request, self._catalog).plan()
+            crcs = self._discovery()
+            builder = await Planner(request, self._catalog, crcs).plan()
             digest = await asyncio.to_thread(self._manifests.write, builder)
             manifest = await asyncio.to_thread(self._manifests.open, digest)
             size = Layout(manifest, digest).size
-            await self._links.planned(link, manifest=digest, size=size, entries=len(manifest))
+            summary = crcs.summary
+            await self._links.planned(
+                link, manifest=digest, size=size, entries=len(manifest), summary=json.dumps(asdict(summary))
+            )
         except BucketzipError as error:
             _log.info("planning failed: %s", error, extra={"code": error.code})
             await self._links.failed(link, "failed", code=error.code, detail=str(error))
@@ -96,11 +139,14 @@ class Downloads:
             await self._links.failed(link, "failed", code=BucketzipError.code, detail=str(BucketzipError()))
         else:
             seconds = time.monotonic() - began
+            for way, entries in summary.crc.items():
+                self._ways.labels(way).inc(entries)
             _log.info("planned", extra={"entries": len(manifest), "bytes": size, "seconds": round(seconds, 3)})
 
     async def _sweep_for_ever(self) -> None:
         while True:
             try:
+                await self._adopt_all()
                 needed = await self._links.sweep(int(time.time()))
                 await asyncio.to_thread(self._manifests.sweep, needed)
             except Exception:  # noqa: BLE001  -- a full disk, a locked file: the next round may do better

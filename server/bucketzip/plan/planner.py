@@ -14,6 +14,7 @@ from bucketzip.archive.names import Names
 from bucketzip.errors import BucketzipError, NoSuchObject, NothingToZip, ObjectArchived
 from bucketzip.plan.ahead import run_ahead
 from bucketzip.plan.catalog import Catalog, Listed
+from bucketzip.plan.discovery import UNKNOWN, Discovery, Known, is_worth_recalling
 from bucketzip.plan.request import DownloadRequest, Kind, SourceRequest
 
 SOURCES_AT_ONCE = 16
@@ -33,10 +34,11 @@ _DOTS = re.compile(r"(?<![^/])\.\.?(?![^/])")
 
 @dataclass
 class _Found:
-    """An object, and where the source wants it in the archive."""
+    """An object, where the source wants it in the archive, and what is known of its CRC."""
 
     path: str
     listed: Listed
+    known: Known = UNKNOWN
 
 
 class _Missing(NamedTuple):
@@ -55,6 +57,7 @@ class Planner:
 
     request: DownloadRequest
     catalog: Catalog
+    crcs: Discovery
     builder: ManifestBuilder = field(default_factory=ManifestBuilder)
     names: Names = field(default_factory=Names)
     missing: list[_Missing] = field(default_factory=list)
@@ -77,6 +80,7 @@ class Planner:
             self.builder.add_inline(self.names.file(self._place(MISSING_NAME)), text.encode(), mtime=self.newest)
         if not len(self.builder):  # `flatten` leaves folders out
             raise NothingToZip
+        await self.crcs.settle(self.builder)
         return self.builder
 
     async def _pages(self, source: SourceRequest) -> AsyncGenerator[tuple[SourceRequest, _Page], None]:
@@ -85,7 +89,8 @@ class Planner:
         async with aclosing(self._found(source)) as pages:
             async for page in pages:
                 nothing = nothing and not page
-                yield source, await self._look_at_large(source.location.bucket, page)
+                bucket = source.location.bucket
+                yield source, await self._recall(bucket, await self._look_at_large(bucket, page))
         if nothing:
             yield source, [_Missing(source.location.url, NothingToZip(self._why_empty(source)))]
 
@@ -138,12 +143,16 @@ class Planner:
                 error = ObjectArchived(f"{url} is archived; restore it first (aws s3api restore-object)")
                 self.missing.append(_Missing(url, error))
             else:
+                pinned = _pinned(bucket, listed)
+                self.crcs.note(len(self.builder), pinned, listed, found.known)
                 self.builder.add(
                     self.names.file(self._place(path, source)),
-                    Source(bucket, listed.key, listed.etag, listed.version_id),
+                    pinned,
                     size=listed.size,
                     mtime=listed.mtime,
-                    crc=listed.crc,
+                    crc=None if found.known.refuted else listed.crc,
+                    learned=found.known.learned,
+                    reread=found.known.refuted,
                 )
 
     async def _look_at_large(self, bucket: str, page: _Page) -> _Page:
@@ -152,7 +161,8 @@ class Planner:
         async def look(found: _Found) -> _Found | _Missing:
             async with self.looks:
                 try:
-                    return _Found(found.path, await self.catalog.look(bucket, found.listed.key))
+                    listed = found.listed
+                    return _Found(found.path, await self.catalog.look(bucket, listed.key, listed.version_id))
                 except NoSuchObject as error:  # it was listed, and is not there any more
                     return _Missing(f"s3://{bucket}/{found.listed.key}", error)
 
@@ -167,6 +177,14 @@ class Planner:
             for each in looks.values():  # where one failed, the rest is of no use
                 each.cancel()
         return [looks[number].result() if number in looks else found for number, found in enumerate(page)]
+
+    async def _recall(self, bucket: str, page: _Page) -> _Page:
+        """Add what is known of objects from earlier."""
+        objects = [found for found in page if isinstance(found, _Found) and is_worth_recalling(found.listed)]
+        known = await self.crcs.known([(_pinned(bucket, found.listed), found.listed) for found in objects])
+        for found, each in zip(objects, known, strict=True):
+            found.known = each
+        return page
 
     def _place(self, path: str, source: SourceRequest | None = None) -> str:
         return "/".join(part for part in (self.request.root, source.prefix if source else None, path) if part)
@@ -184,6 +202,10 @@ class Planner:
         if source.include or source.exclude:
             return f"no object of {url} matches its include and exclude globs"
         return f"there are no objects in {url}"
+
+
+def _pinned(bucket: str, listed: Listed) -> Source:
+    return Source(bucket, listed.key, listed.etag, listed.version_id)
 
 
 def _is_worth_a_look(listed: Listed) -> bool:

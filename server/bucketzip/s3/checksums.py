@@ -2,6 +2,13 @@
 
 import base64
 import struct
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from bucketzip.archive.crc import crc32_combine
+
+if TYPE_CHECKING:  # stubs, for the type checker alone
+    from types_aiobotocore_s3.type_defs import ObjectPartTypeDef
 
 
 def full_object_crc(value: str | None, checksum_type: str | None) -> int | None:
@@ -16,3 +23,14 @@ def full_object_crc(value: str | None, checksum_type: str | None) -> int | None:
         return int(struct.unpack(">I", raw)[0])
     except (ValueError, struct.error):
         return None
+
+
+def joined_crc(parts: Iterable["ObjectPartTypeDef"]) -> tuple[int, int] | None:
+    """(CRC-32, bytes) of an object by the CRCs of all its parts, in order; None where one has none."""
+    crc = size = 0
+    for part in parts:
+        part_crc = full_object_crc(part.get("ChecksumCRC32"), None)
+        if part_crc is None or "Size" not in part:
+            return None
+        crc, size = crc32_combine(crc, part_crc, part["Size"]), size + part["Size"]
+    return crc, size

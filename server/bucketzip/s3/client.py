@@ -24,6 +24,7 @@ from bucketzip.errors import BucketzipError, S3Error, Unsupported
 from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.s3.errors import crossing
 from bucketzip.s3.signing import Route
+from bucketzip.transfer.ports import LabelledCounter
 
 if TYPE_CHECKING:  # stubs, for the type checker alone
     from types_aiobotocore_s3 import S3Client
@@ -86,8 +87,13 @@ class S3:
 
 
 @asynccontextmanager
-async def open_s3(keeper: CredentialKeeper, *, max_connections: int) -> AsyncIterator[S3]:
-    """A client for the standard AWS variables and files, signing with the keeper's keys."""
+async def open_s3(
+    keeper: CredentialKeeper, *, max_connections: int, requests: LabelledCounter | None = None
+) -> AsyncIterator[S3]:
+    """A client for the standard AWS variables and files, signing with the keeper's keys.
+
+    `requests` counts what it sends, tries included, by operation.
+    """
     session = keeper.session()
     factory = AioResponseParserFactory()
     factory.set_parser_defaults(timestamp_parser=_parse_time)
@@ -107,6 +113,10 @@ async def open_s3(keeper: CredentialKeeper, *, max_connections: int) -> AsyncIte
         with crossing("AWS configuration"):  # a profile that is not there, an endpoint that is no URL
             region = await _region(session)
             client = await stack.enter_async_context(session.create_client("s3", region_name=region, config=config))
+        if requests is not None:
+            client.meta.events.register(
+                "before-send.s3", lambda event_name, **_: requests.labels(event_name.rpartition(".")[2]).inc()
+            )
         yield S3(client, custom_endpoint=not client.meta.endpoint_url.endswith((".amazonaws.com", ".amazonaws.com.cn")))
 
 

@@ -45,6 +45,7 @@ _BY_CODE: dict[str, type[BucketzipError]] = {
     "NoSuchBucket": NoSuchBucket,
     "NoSuchKey": NoSuchObject,
     "NoSuchVersion": NoSuchObject,
+    "NoSuchUpload": NoSuchObject,
     "NotFound": NoSuchObject,
     "PreconditionFailed": SourceChanged,
     "InvalidRange": SourceChanged,  # it was longer when it was listed

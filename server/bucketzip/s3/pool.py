@@ -8,21 +8,25 @@ Rules:
 3.  Endpoints wait apart, and one that does not answer holds up no other: until a connection to it is open, it may take
     half of the limit. At the limit, a connection that comes free makes room for an endpoint that has fewer by two; one
     that has none takes its turn by the order of the reads.
-4.  A connection that cannot be opened, or is closed before its first request, is the failure of one waiting read. So
+4.  An endpoint that says SlowDown is sent fewer requests at once (`concurrency.py`). The others are not, and may have
+    the connections that it cannot use.
+5.  Hedges, second requests for bytes that are late, go behind all reads of their endpoint, unless somebody waits for
+    the bytes. They make room for themselves nowhere, and none goes to an endpoint that said SlowDown.
+6.  A connection that cannot be opened, or is closed before its first request, is the failure of one waiting read. So
     the tries and pauses of the reads bound how often it is tried again.
 """
 
 import asyncio
 import socket
 import ssl
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from bucketzip.errors import BucketzipError, S3Unreachable
-from bucketzip.s3.rangeget import Done, RangeConnection
+from bucketzip.s3.concurrency import Concurrency
+from bucketzip.s3.endpoint import Endpoint, Waiter
+from bucketzip.s3.rangeget import Begun, Done, RangeConnection
 from bucketzip.s3.resolver import Resolver
 from bucketzip.s3.signing import Route
 from bucketzip.s3.tasks import Tasks
@@ -36,59 +40,14 @@ OLDEST_SECONDS = 300.0
 SPARE_SECONDS = 1.0
 """A connection idle for so long is not missed where another endpoint wants for one."""
 
-
-@dataclass(eq=False)
-class Waiter:
-    """A read, as the pool sees it."""
-
-    goes_first: bool
-    number: int = 0
-    endpoint: "_Endpoint[Any] | None" = None
-    """Where it waits, if it does."""
-
-
 W = TypeVar("W", bound=Waiter)
-
-
-@dataclass(eq=False)
-class _Endpoint(Generic[W]):
-    """The connections to one address of requests, and the reads that wait for one."""
-
-    route: Route
-    first: deque[W] = field(default_factory=deque)
-    queue: deque[W] = field(default_factory=deque)
-    idle: list[RangeConnection] = field(default_factory=list)
-    held: int = 0
-    """Connections, open or being opened."""
-    opening: int = 0
-
-    @property
-    def waiting(self) -> int:
-        return len(self.first) + len(self.queue)
-
-    @property
-    def turn(self) -> tuple[bool, int]:
-        """What its next read shows where it competes with those of other endpoints: less goes first."""
-        return (not self.first, (self.first or self.queue)[0].number)
-
-    def put(self, waiter: W) -> None:
-        waiter.endpoint = self
-        (self.first if waiter.goes_first else self.queue).append(waiter)
-
-    def take(self) -> W:
-        waiter = (self.first or self.queue).popleft()
-        waiter.endpoint = None
-        return waiter
-
-    def forget(self, waiter: W) -> None:
-        (self.first if waiter in self.first else self.queue).remove(waiter)
-        waiter.endpoint = None
 
 
 class ConnectionPool(Generic[W]):
     """Gives connections to those who wait: by `ready`, or `failed` where none can be had.
 
-    `done` is that of the connections. `ready` may be called from within `put`, the others only from the event loop.
+    `begun` and `done` are those of the connections. `ready` may be called from within `put`, the others only from the
+    event loop.
     """
 
     def __init__(
@@ -98,19 +57,21 @@ class ConnectionPool(Generic[W]):
         *,
         ready: Callable[[W, RangeConnection], None],
         failed: Callable[[W, Exception], None],
+        begun: Begun,
         done: Done,
     ) -> None:
         self._limit = limit
         self._tls = tls
         self._ready = ready
         self._failed = failed
+        self._begun = begun
         self._done = done
         self._resolver = Resolver()
         self._loop = asyncio.get_running_loop()
         self._tasks = Tasks()
         self._numbers = count()
-        self._endpoints: dict[tuple[bool, str, int], _Endpoint[W]] = {}
-        self._connections: dict[RangeConnection, _Endpoint[W]] = {}
+        self._endpoints: dict[tuple[bool, str, int], Endpoint[W]] = {}
+        self._connections: dict[RangeConnection, Endpoint[W]] = {}
         self._opening = 0
 
     @property
@@ -123,12 +84,17 @@ class ConnectionPool(Generic[W]):
         """Reads that wait for one."""
         return sum(endpoint.waiting for endpoint in self._endpoints.values())
 
+    @property
+    def concurrency_limit(self) -> int:
+        """Requests that may be in flight at the endpoint where that is least."""
+        return min((each.concurrency.limit for each in self._endpoints.values()), default=self._limit)
+
     def put(self, waiter: W, route: Route) -> None:
         """Have it wait for a connection; `ready` at once where one is idle."""
-        where = (route.tls, route.host, route.port)
+        where = _where(route)
         endpoint = self._endpoints.get(where)
         if endpoint is None:
-            endpoint = self._endpoints[where] = _Endpoint(route)
+            endpoint = self._endpoints[where] = Endpoint(route, Concurrency(self._limit))
         waiter.number = next(self._numbers)
         endpoint.put(waiter)
         self._dispatch(endpoint)
@@ -137,6 +103,21 @@ class ConnectionPool(Generic[W]):
         """Have it wait no more."""
         if waiter.endpoint is not None:
             waiter.endpoint.forget(waiter)
+
+    def lowered(self, route: Route) -> bool:
+        """Whether S3 says SlowDown there."""
+        endpoint = self._endpoints.get(_where(route))
+        return endpoint is not None and endpoint.concurrency.lowered
+
+    def succeeded(self, connection: RangeConnection) -> None:
+        """Its request was answered."""
+        if endpoint := self._connections.get(connection):
+            endpoint.concurrency.succeeded(self._loop.time())
+
+    def refused(self, connection: RangeConnection, sent_at: float) -> None:
+        """S3 said SlowDown to its request."""
+        if endpoint := self._connections.get(connection):
+            endpoint.concurrency.refused(sent_at, self._loop.time())
 
     def free(self, connection: RangeConnection) -> None:
         """A connection that had been given carries no request any more."""
@@ -150,7 +131,7 @@ class ConnectionPool(Generic[W]):
                 self._retire(connection)
             elif len(self._endpoints) > 1:
                 self._give_way(endpoint)
-        if endpoint.waiting:
+        if endpoint.somebody_waits:
             self._dispatch(endpoint)
 
     def trim(self) -> None:
@@ -160,7 +141,11 @@ class ConnectionPool(Generic[W]):
             if now - connection.free_at > IDLE_SECONDS or now - connection.opened_at > OLDEST_SECONDS:
                 self._retire(connection)
         # Where each bucket has a host of its own, endpoints come and go.
-        self._endpoints = {where: each for where, each in self._endpoints.items() if each.held or each.waiting}
+        self._endpoints = {
+            where: each
+            for where, each in self._endpoints.items()
+            if each.held or each.waiting or each.concurrency.remembers(now)
+        }
 
     async def close(self) -> None:
         """Close all; nobody is called any more."""
@@ -171,14 +156,21 @@ class ConnectionPool(Generic[W]):
         while self._connections:  # noqa: ASYNC110  -- an event would need a second path through `_lost`
             await asyncio.sleep(0)
 
-    def _dispatch(self, endpoint: _Endpoint[W]) -> None:
+    def _dispatch(self, endpoint: Endpoint[W]) -> None:
         """Give out what is idle, and open connections for the others as far as they may be opened."""
-        while endpoint.waiting and endpoint.idle:
+        room = endpoint.room
+        while room > 0 and endpoint.idle:
             connection = endpoint.idle.pop()
-            if connection.usable:
-                self._ready(endpoint.take(), connection)
+            if not connection.usable:
+                continue
+            waiter = endpoint.take()
+            if waiter is None:
+                endpoint.idle.append(connection)
+                return
+            room -= 1
+            self._ready(waiter, connection)
         most = self._limit if endpoint.held > endpoint.opening else (self._limit + 1) // 2
-        for _ in range(min(endpoint.waiting, most) - endpoint.opening):
+        for _ in range(min(endpoint.wanted, most) - endpoint.opening):
             if not self._has_room() and not self._make_room(endpoint):
                 return
             endpoint.held += 1
@@ -188,25 +180,27 @@ class ConnectionPool(Generic[W]):
 
     def _dispatch_all(self) -> None:
         """There is room again: for those who have least of it first."""
-        waiting = [each for each in self._endpoints.values() if each.waiting]
+        waiting = [each for each in self._endpoints.values() if each.somebody_waits]
         for endpoint in sorted(waiting, key=lambda each: each.held):
             self._dispatch(endpoint)
 
     def _has_room(self) -> bool:
         return len(self._connections) + self._opening < self._limit
 
-    def _make_room(self, needy: _Endpoint[W]) -> bool:
-        """Close an idle connection of an endpoint that has more of them, or no use for it."""
+    def _make_room(self, needy: Endpoint[W]) -> bool:
+        """For a read: close an idle connection of an endpoint that has more of them, or no use for it."""
+        if not needy.short:
+            return False
         now = self._loop.time()
         for other in self._endpoints.values():
-            if other.idle and (other.held > needy.held or now - other.idle[0].free_at > SPARE_SECONDS):
+            if other.idle and (other.surplus or other.held > needy.held or now - other.idle[0].free_at > SPARE_SECONDS):
                 self._retire(other.idle[0])
                 return True
         return False
 
-    def _give_way(self, endpoint: _Endpoint[W]) -> None:
+    def _give_way(self, endpoint: Endpoint[W]) -> None:
         """Close a connection that came free, where that is rule 3."""
-        others = [each for each in self._endpoints.values() if each.waiting > each.opening and each is not endpoint]
+        others = [each for each in self._endpoints.values() if each.short and each is not endpoint]
         if not others or self._has_room():
             return
         needy = min(others, key=lambda each: each.held)
@@ -215,7 +209,7 @@ class ConnectionPool(Generic[W]):
             self._retire(endpoint.idle[-1])
             self._dispatch(needy)
 
-    async def _open(self, endpoint: _Endpoint[W]) -> None:
+    async def _open(self, endpoint: Endpoint[W]) -> None:
         error: Exception | None = None
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -251,7 +245,7 @@ class ConnectionPool(Generic[W]):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
             await self._loop.sock_connect(raw, (address, route.port))
             _, connection = await self._loop.create_connection(
-                lambda: RangeConnection(self._done, self._lost),
+                lambda: RangeConnection(self._begun, self._done, self._lost),
                 sock=raw,
                 ssl=self._tls if route.tls else None,
                 server_hostname=route.host if route.tls else None,
@@ -267,16 +261,16 @@ class ConnectionPool(Generic[W]):
             self._one_fails(endpoint, ConnectionResetError("closed before the first request"))
         self._dispatch_all()
 
-    def _one_fails(self, endpoint: _Endpoint[W], error: Exception) -> None:
-        if endpoint.waiting:
-            self._failed(endpoint.take(), error)
+    def _one_fails(self, endpoint: Endpoint[W], error: Exception) -> None:
+        if (waiter := endpoint.take()) is not None:
+            self._failed(waiter, error)
 
     def _retire(self, connection: RangeConnection) -> None:
         """Close a connection that is idle."""
         self._release(connection)
         connection.close()
 
-    def _release(self, connection: RangeConnection) -> _Endpoint[W] | None:
+    def _release(self, connection: RangeConnection) -> Endpoint[W] | None:
         """Count a connection no more; None where that was done before."""
         endpoint = self._connections.pop(connection, None)
         if endpoint is not None:
@@ -284,3 +278,7 @@ class ConnectionPool(Generic[W]):
             if connection in endpoint.idle:
                 endpoint.idle.remove(connection)
         return endpoint
+
+
+def _where(route: Route) -> tuple[bool, str, int]:
+    return (route.tls, route.host, route.port)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import cast
 
-from bucketzip.errors import BucketzipError, S3Error, S3Unreachable
+from bucketzip.errors import BucketzipError, S3Error, S3Unreachable, SlowDown
 from bucketzip.s3.errors import from_s3, parse_error
 from bucketzip.s3.head import MAX_HEAD_BYTES, PARTIAL_CONTENT, Head, Malformed, check_range, parse
 from bucketzip.s3.signing import Range
@@ -31,6 +31,7 @@ class Refused(Exception):
         self.code = code
         self.date = date
         self.error: BucketzipError = from_s3(status, code, message, where)
+        self.slow_down = isinstance(self.error, SlowDown)
 
     def server_time(self) -> float | None:
         """Seconds since 1970 by S3's clock, where the answer tells."""
@@ -40,17 +41,20 @@ class Refused(Exception):
             return None
 
 
+Begun = Callable[["RangeConnection"], None]
 Done = Callable[["RangeConnection", Exception | None], None]
 
 
 class RangeConnection(asyncio.BufferedProtocol):
     """A connection, idle or with one request in flight.
 
-    `on_done` is called once a request: with None when the fetch is complete, else with Refused, Malformed or OSError.
-    `on_lost` is called once a connection.
+    `on_begun` is called before the first byte of a large body goes into its fetch; until then, and for a small body
+    until it is whole, the fetch is not touched. `on_done` is called once a request: with None when the fetch is
+    complete, else with Refused, Malformed or OSError. `on_lost` is called once a connection.
     """
 
-    def __init__(self, on_done: Done, on_lost: Callable[["RangeConnection"], None]) -> None:
+    def __init__(self, on_begun: Begun, on_done: Done, on_lost: Callable[["RangeConnection"], None]) -> None:
+        self._on_begun = on_begun
         self._on_done = on_done
         self._on_lost = on_lost
         self._scratch = bytearray(_SCRATCH_BYTES)
@@ -143,6 +147,9 @@ class RangeConnection(asyncio.BufferedProtocol):
                 body = bytes(self._view[body_at : self._filled])
                 self._finish(None, lambda: fetch.deliver(body))
             return
+        if self._filled == body_at:
+            return  # a head alone is no promise kept
+        self._on_begun(self)
         self._straight = True
         at = body_at
         while at < self._filled and self._fetch is fetch:

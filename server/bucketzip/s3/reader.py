@@ -1,28 +1,39 @@
 """The ranged reader: many reads over few connections, and none given up before it must be.
 
 A read that breaks, stalls or comes short goes on from the byte reached, on another connection. What comes of a failure
-is decided in `retry.py`, which read gets a connection in `pool.py`; here the two meet.
+is decided in `retry.py`, which read gets a connection in `pool.py`, what is late in `hedging.py`; here they meet.
+
+Stragglers come in two kinds, and neither costs memory beyond what the read has reserved:
+
+1.  *Nothing has come yet.* The same bytes are asked for on a second connection (a hedge), and the two race: for a large
+    body to its first byte, for a small one, which lands in a buffer of the connection, to its last. So only the winner
+    ever writes into the fetch. The loser's connection is closed, not drained: it is under suspicion, and would keep a
+    place that others can use. Both requests carry `If-Match`. An error of one leaves the read to the other.
+2.  *The body crawls*, far below the pace of others. A race would need a second buffer; so the read moves to another
+    connection at once, and goes on from the byte reached.
+
+Both are paid from one allowance. A timer looks for stragglers while requests are in flight; a request has none.
 """
 
 import asyncio
 import logging
 import ssl
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import Protocol
 
 from bucketzip.errors import BucketzipError
 from bucketzip.s3.client import S3
+from bucketzip.s3.clock import SigningClock
 from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.s3.head import Malformed
-from bucketzip.s3.pool import ConnectionPool, Waiter
+from bucketzip.s3.pool import ConnectionPool
 from bucketzip.s3.rangeget import RangeConnection, Refused, final_error
-from bucketzip.s3.retry import Tries
-from bucketzip.s3.signing import Credentials, Range, Route, signed_get
+from bucketzip.s3.read import Read
+from bucketzip.s3.retry import Crawling, Tries
+from bucketzip.s3.signing import Range, signed_get
+from bucketzip.s3.stragglers import Stragglers
 from bucketzip.s3.tasks import Tasks
 from bucketzip.transfer.fetch import Fetch
 from bucketzip.transfer.ports import Counter, Observer
@@ -49,6 +60,9 @@ class ReaderMetrics:
     retries: Labelled
     """By reason."""
     received_bytes: Counter
+    hedges: Counter
+    """Second requests for bytes that were late."""
+    hedges_won: Counter
 
 
 @dataclass(frozen=True)
@@ -59,21 +73,10 @@ class ReaderLimits:
     tries: int = 8
     stall_seconds: float = 10.0
     """A connection that brings no byte for so long is given up, and the read goes on over another."""
-
-
-@dataclass(eq=False, kw_only=True)
-class _Read(Waiter):
-    """A fetch, and where it stands with us: waiting for a connection, on one, or between two tries."""
-
-    fetch: Fetch
-    tries: Tries
-    route: Route | None = None
-    keys: Credentials | None = None
-    connection: RangeConnection | None = None
-    timer: asyncio.TimerHandle | None = None
-    began: float = 0.0
-    received: int = 0
-    over: bool = False
+    slow_down_seconds: float = 120.0
+    """S3 may say SlowDown to a read for so long before it is given up."""
+    hedging: float = 0.03
+    """How many requests more there may be for what is late, for each that is answered; 0 for none."""
 
 
 class S3RangeReader:
@@ -87,16 +90,16 @@ class S3RangeReader:
         self._metrics = metrics
         self._ok = metrics.outcomes.labels("ok")
         self._limits = limits
-        self._pool = ConnectionPool[_Read](
-            limits.connections, tls, ready=self._send, failed=self._failed, done=self._done
+        self._pool = ConnectionPool[Read](
+            limits.connections, tls, ready=self._send, failed=self._failed, begun=self._begun, done=self._done
         )
         self._loop = asyncio.get_running_loop()
         self._tasks = Tasks()
-        self._reads: dict[Fetch, _Read] = {}
-        self._busy: dict[RangeConnection, _Read] = {}
-        self._unrouted: dict[str, list[_Read]] = {}
-        self._clock_offset_seconds = 0.0
-        self._stamp: tuple[int, str] = (0, "")
+        self._reads: dict[Fetch, Read] = {}
+        self._busy: dict[RangeConnection, Read] = {}
+        self._unrouted: dict[str, list[Read]] = {}
+        self._stragglers = Stragglers(limits.hedging, self._busy, self._ask_again)
+        self._clock = SigningClock()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["S3RangeReader"]:
@@ -105,6 +108,7 @@ class S3RangeReader:
         try:
             yield self
         finally:
+            self._stragglers.close()
             for fetch in list(self._reads):
                 self.cancel(fetch)
             await self._tasks.close()
@@ -112,7 +116,8 @@ class S3RangeReader:
 
     def start(self, fetch: Fetch) -> None:
         """Begin to fill the fetch."""
-        read = _Read(goes_first=fetch.urgent, fetch=fetch, tries=Tries(self._limits.tries))
+        tries = Tries(self._limits.tries, self._limits.slow_down_seconds)
+        read = Read(goes_first=fetch.urgent, fetch=fetch, tries=tries)
         self._reads[fetch] = read
         self._enqueue(read)
 
@@ -121,13 +126,9 @@ class S3RangeReader:
         read = self._reads.pop(fetch, None)
         if read is None:
             return
-        read.over = True
-        self._pool.forget(read)
-        if read.timer is not None:
-            read.timer.cancel()
-        if read.connection is not None:
-            del self._busy[read.connection]
-            read.connection.close()
+        self._drop(read)
+        if read.rival is not None:
+            self._drop(read.rival)
 
     @property
     def open_connections(self) -> int:
@@ -135,11 +136,16 @@ class S3RangeReader:
         return self._pool.open_connections
 
     @property
+    def concurrency_limit(self) -> int:
+        """Requests that may be in flight at the endpoint that is most troubled."""
+        return self._pool.concurrency_limit
+
+    @property
     def waiting(self) -> int:
         """Reads that wait for a connection."""
         return self._pool.waiting
 
-    def _enqueue(self, read: _Read) -> None:
+    def _enqueue(self, read: Read) -> None:
         if read.over:
             return
         read.route = self._s3.known_route(read.fetch.source.bucket)
@@ -148,7 +154,7 @@ class S3RangeReader:
         else:
             self._pool.put(read, read.route)
 
-    def _await_route(self, read: _Read, *, anew: bool = False) -> None:
+    def _await_route(self, read: Read, *, anew: bool = False) -> None:
         """One question a bucket, however many wait for the answer."""
         bucket = read.fetch.source.bucket
         if bucket not in self._unrouted:
@@ -168,7 +174,7 @@ class S3RangeReader:
             else:
                 self._give_up(read, problem)
 
-    def _send(self, read: _Read, connection: RangeConnection) -> None:
+    def _send(self, read: Read, connection: RangeConnection) -> None:
         fetch = read.fetch
         source = fetch.source
         assert read.route is not None
@@ -180,17 +186,22 @@ class S3RangeReader:
             return
         wanted = Range(source.key, source.version_id, source.etag, fetch.start + fetch.received, fetch.stop)
         read.connection = connection
-        read.began = self._loop.time()
+        read.began, read.begun_at = self._loop.time(), 0.0
         read.received = fetch.received
         read.goes_first = True  # if it comes to a second try
+        read.hedged = read.hedge
         self._busy[connection] = read
-        connection.send(fetch, wanted, signed_get(read.route, wanted, read.keys, self._time_stamp()))
+        connection.send(fetch, wanted, signed_get(read.route, wanted, read.keys, self._clock.stamp()))
+        self._stragglers.sent()
+        if read.hedge:
+            self._metrics.hedges.inc()
 
-    def _time_stamp(self) -> str:
-        now = int(time.time() + self._clock_offset_seconds)
-        if self._stamp[0] != now:
-            self._stamp = (now, datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ"))
-        return self._stamp[1]
+    def _begun(self, connection: RangeConnection) -> None:
+        """The first byte of a large body is about to go into its fetch."""
+        read = self._busy[connection]
+        self._stragglers.begun(read)
+        if read.rival is not None:
+            self._win(read, read.rival)
 
     def _done(self, connection: RangeConnection, error: Exception | None) -> None:
         """A request came to its end, well or not."""
@@ -200,17 +211,28 @@ class S3RangeReader:
         read.connection = None
         self._metrics.received_bytes.inc(read.fetch.received - read.received)
         if error is None:
+            now = self._loop.time()
             self._ok.inc()
-            self._metrics.seconds.observe(self._loop.time() - read.began)
+            self._metrics.seconds.observe(now - read.began)
+            self._stragglers.ended(read, now)
+            self._pool.succeeded(connection)
+            if read.rival is not None:
+                self._win(read, read.rival)
             del self._reads[read.fetch]
         else:
+            if isinstance(error, Refused) and error.slow_down:
+                self._pool.refused(connection, read.began)
             self._metrics.outcomes.labels(_outcome(error)).inc()
             silent = connection.requests > 1 and not connection.got_bytes
             self._failed(read, error, reused_and_silent=silent)
         self._pool.free(connection)
 
-    def _failed(self, read: _Read, error: Exception, *, reused_and_silent: bool = False) -> None:
-        again = read.tries.failed(error, received=read.fetch.received, reused_and_silent=reused_and_silent)
+    def _failed(self, read: Read, error: Exception, *, reused_and_silent: bool = False) -> None:
+        if self._left_to_rival(read):
+            return
+        again = read.tries.failed(
+            error, received=read.fetch.received, reused_and_silent=reused_and_silent, now=self._loop.time()
+        )
         if again is None:
             self._give_up(read, error)
             return
@@ -218,7 +240,7 @@ class S3RangeReader:
         self._metrics.retries.labels(again.reason).inc()
         _log.debug("read again: %s", error, extra={"reason": again.reason, "bucket": source.bucket, "key": source.key})
         if again.set_clock is not None:
-            self._set_clock(again.set_clock)
+            self._clock.set(again.set_clock)
         if again.renew_credentials:
             self._tasks.spawn(self._renew(read))
         elif again.find_region and self._s3.known_route(source.bucket) is read.route:
@@ -226,24 +248,75 @@ class S3RangeReader:
         else:
             read.timer = self._loop.call_later(again.pause_seconds, self._enqueue, read)
 
-    def _set_clock(self, now: float) -> None:
-        offset_seconds = now - time.time()
-        if abs(offset_seconds - self._clock_offset_seconds) > 1.0:  # once for all that were under way
-            there = format_datetime(datetime.fromtimestamp(now, UTC))
-            _log.warning("this machine's clock is wrong: S3 says %s; set it (chrony)", there)
-        self._clock_offset_seconds = offset_seconds
-
-    async def _renew(self, read: _Read) -> None:
+    async def _renew(self, read: Read) -> None:
         await self._keeper.renew(read.keys)
         self._enqueue(read)
 
-    def _give_up(self, read: _Read, error: Exception) -> None:
-        if read.over:
+    def _give_up(self, read: Read, error: Exception) -> None:
+        if read.over or self._left_to_rival(read):
             return
         read.over = True
         del self._reads[read.fetch]
         source = read.fetch.source
         read.fetch.fail(final_error(error, f"s3://{source.bucket}/{source.key}"))
+
+    def _drop(self, read: Read) -> None:
+        """Nobody needs it any more: it ends on the wire too."""
+        read.over = True
+        self._pool.forget(read)
+        if read.timer is not None:
+            read.timer.cancel()
+        if read.connection is not None:
+            del self._busy[read.connection]
+            read.connection.close()
+        elif read.hedge:  # it never got one
+            self._stragglers.allowance.give_back()
+
+    def _ask_again(self, read: Read) -> None:
+        """A request is late."""
+        assert read.route is not None
+        assert read.connection is not None
+        if self._pool.lowered(read.route) or not self._stragglers.allowance.spend():
+            return
+        if read.begun_at:
+            read.connection.close()
+            self._done(read.connection, Crawling())
+            return
+        read.hedged = True
+        read.rival = Read(
+            goes_first=read.fetch.urgent,
+            hedge=True,
+            fetch=read.fetch,
+            tries=read.tries,
+            route=read.route,
+            rival=read,
+        )
+        self._pool.put(read.rival, read.route)
+
+    def _win(self, read: Read, loser: Read) -> None:
+        """Of two requests for the same bytes, the first answer has come."""
+        if read.hedge:
+            self._metrics.hedges_won.inc()
+        self._becomes_the_only_one(read, loser)
+        self._drop(loser)
+
+    def _left_to_rival(self, read: Read) -> bool:
+        """Whether another request for the same bytes is in flight, so that it does not matter what became of this."""
+        rival = read.rival
+        if rival is None:
+            return False
+        if rival.connection is None:
+            read.rival = rival.rival = None
+            self._drop(rival)
+            return False
+        read.over = True
+        self._becomes_the_only_one(rival, read)
+        return True
+
+    def _becomes_the_only_one(self, read: Read, other: Read) -> None:
+        read.rival = other.rival = None
+        read.hedge = False
+        self._reads[read.fetch] = read
 
     async def _watch(self) -> None:
         """Once a second: give up connections that stall, close those that idle or are old."""
@@ -268,4 +341,6 @@ def _outcome(error: Exception) -> str:
         return error.error.code
     if isinstance(error, Malformed):
         return "malformed"
+    if isinstance(error, Crawling):
+        return "crawl"
     return "stall" if isinstance(error, TimeoutError) else "connection"

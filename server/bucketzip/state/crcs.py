@@ -4,6 +4,7 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from bucketzip.archive.manifest import Source
 from bucketzip.state.database import Database
@@ -23,24 +24,28 @@ class CrcTable:
     async def recall(self, objects: Sequence[tuple[Source, int]]) -> list[int | None]:
         """The CRC of each (object, size), where it is known."""
         keys = [_key(source, size) for source, size in objects]
-        if not keys:
-            return []
-
-        def run(connection: sqlite3.Connection) -> dict[bytes, int]:
-            found: dict[bytes, int] = {}
-            for first in range(0, len(keys), _ASKED_AT_ONCE):
-                asked = keys[first : first + _ASKED_AT_ONCE]
-                marks = ", ".join("?" * len(asked))
-                rows = connection.execute(f"SELECT version, crc FROM crcs WHERE version IN ({marks})", asked)  # noqa: S608  -- question marks
-                found.update(tuple(row) for row in rows)
-            return found
-
-        found = await self._database.read(run)
+        found = dict(await self._rows("SELECT version, crc FROM crcs", keys))
         return [found.get(key) for key in keys]
+
+    async def refuted(self, objects: Sequence[tuple[Source, int]]) -> list[bool]:
+        """Whether each (object, size) was found to have another CRC than was told of it."""
+        keys = [_key(source, size) for source, size in objects]
+        found = {version for (version,) in await self._rows("SELECT version FROM refuted", keys)}
+        return [key in found for key in keys]
+
+    async def refute(self, source: Source, size: int) -> None:
+        """Note that an object was read and had another CRC than was told of it. What is known of it is forgotten."""
+        key = _key(source, size)
+
+        def run(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM crcs WHERE version = ?", (key,))
+            connection.execute("INSERT OR REPLACE INTO refuted (version, refuted_at) VALUES (?, ?)", (key, _now()))
+
+        await self._database.run(run)
 
     async def keep(self, learned: Sequence[tuple[Source, int, int]]) -> None:
         """Keep the CRC of each (object, size, CRC), and forget what is old."""
-        now = int(time.time())
+        now = _now()
         rows = [(_key(source, size), crc, now) for source, size, crc in learned]
         if not rows:
             return
@@ -50,6 +55,25 @@ class CrcTable:
             connection.execute("DELETE FROM crcs WHERE learned_at < ?", (now - KEPT_SECONDS,))
 
         await self._database.run(run)
+
+    async def _rows(self, select: str, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
+        """The rows of a table whose `version` is one of the keys."""
+        if not keys:
+            return []
+
+        def run(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+            found: list[tuple[Any, ...]] = []
+            for first in range(0, len(keys), _ASKED_AT_ONCE):
+                asked = keys[first : first + _ASKED_AT_ONCE]
+                marks = ", ".join("?" * len(asked))
+                found += map(tuple, connection.execute(f"{select} WHERE version IN ({marks})", asked))
+            return found
+
+        return await self._database.read(run)
+
+
+def _now() -> int:
+    return int(time.time())
 
 
 def _key(source: Source, size: int) -> bytes:

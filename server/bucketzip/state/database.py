@@ -45,6 +45,29 @@ MIGRATIONS = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX crcs_by_age ON crcs (learned_at);
     """,
+    """
+    ALTER TABLE links ADD COLUMN planner TEXT;
+    ALTER TABLE links ADD COLUMN summary TEXT;
+    CREATE TABLE refuted (
+        version BLOB PRIMARY KEY,
+        refuted_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE probes (
+        endpoint TEXT NOT NULL,
+        source TEXT NOT NULL,
+        scratch TEXT NOT NULL,
+        verdict TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        expires_at INTEGER NOT NULL,
+        PRIMARY KEY (endpoint, source, scratch)
+    ) STRICT;
+    CREATE TABLE scratch_uploads (
+        bucket TEXT NOT NULL,
+        key TEXT NOT NULL,
+        process TEXT NOT NULL,
+        PRIMARY KEY (bucket, key)
+    ) STRICT;
+    """,
 )
 """Each brings the file from one version to the next; a landed one is never changed."""
 

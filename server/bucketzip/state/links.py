@@ -30,6 +30,10 @@ class Link:
     entries: int | None = None
     error_code: str | None = None
     error_detail: str | None = None
+    planner: str | None = None
+    """The process that plans it."""
+    summary: str | None = None
+    """What it was planned with, as JSON."""
 
 
 def new_capability() -> str:
@@ -70,9 +74,11 @@ class Links:
         )
         return Link(**row) if row else None
 
-    async def planned(self, link: Link, *, manifest: str, size: int, entries: int) -> None:
+    async def planned(self, link: Link, *, manifest: str, size: int, entries: int, summary: str) -> None:
         """The archive behind the link is known to the byte now, and stays as it is."""
-        await self._update(link, "planning", state="ready", manifest=manifest, bytes=size, entries=entries)
+        await self._update(
+            link, "planning", state="ready", manifest=manifest, bytes=size, entries=entries, summary=summary
+        )
 
     async def failed(self, link: Link, state: Literal["failed", "changed"], *, code: str, detail: str) -> None:
         """The link will not work any more, and says why."""
@@ -89,6 +95,18 @@ class Links:
         )
         return [Link(**row) for row in rows]
 
+    async def adopt(self, link: Link, planner: str) -> bool:
+        """Take over a link whose planner died; False where another process was faster."""
+
+        def run(connection: sqlite3.Connection) -> bool:
+            taken = connection.execute(
+                "UPDATE links SET planner = ? WHERE capability_hash = ? AND state = 'planning' AND planner IS ?",
+                (planner, link.capability_hash, link.planner),
+            )
+            return taken.rowcount == 1
+
+        return await self._database.run(run)
+
     async def sweep(self, now: int) -> set[str]:
         """Forget links long expired; returns the manifests that links still need."""
 
@@ -101,7 +119,7 @@ class Links:
         return await self._database.run(run)
 
     async def _update(self, link: Link, before: State, **fields: str | int) -> None:
-        """Only from the state `before`: a process that starts plans what another may be planning; the first wins."""
+        """Only from the state `before`: the first who comes to an end wins."""
         changes = ", ".join(f"{name} = :{name}" for name in fields)
         values = {**fields, "key": link.capability_hash, "before": before}
         await self._database.run(

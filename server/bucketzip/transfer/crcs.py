@@ -20,6 +20,7 @@ class Crcs:
         self._manifest = manifest
         self._on_fresh = on_fresh
         self._fresh: list[int] = []
+        self._refuted: list[int] = []
         self._values = array("I")
         self._known = bytearray()
 
@@ -37,9 +38,13 @@ class Crcs:
             self._fresh.append(entry)
             self._on_fresh()
         elif known != crc:
+            self._refuted.append(entry)
             source = self._manifest.source(entry)
             where = "its entry" if isinstance(source, bytes) else f"s3://{source.bucket}/{source.key}"
-            raise ContentMismatch(f"{where}: CRC-32 {crc:08x} was read, {known:08x} is known of it")
+            raise ContentMismatch(
+                f"{where}: CRC-32 {crc:08x} was read, {known:08x} was known of it; "
+                f"ask for a new link with POST /downloads, which will not trust that"
+            )
 
     def recall(self, entry: int, crc: int) -> None:
         """Note a CRC that is kept already."""
@@ -51,9 +56,13 @@ class Crcs:
     def take_fresh(self, most: int) -> list[tuple[Source, int, int]]:
         """(object, size, CRC) of up to `most` that were learned and not yet taken."""
         fresh, self._fresh = self._fresh[:most], self._fresh[most:]
-        learned: list[tuple[Source, int, int]] = []
-        for entry in fresh:
-            source = self._manifest.source(entry)
-            if not isinstance(source, bytes):
-                learned.append((source, self._manifest.sizes[entry], self._values[entry]))
-        return learned
+        return [(*pinned, self._values[entry]) for entry in fresh if (pinned := self._pinned(entry)) is not None]
+
+    def take_refuted(self) -> list[tuple[Source, int]]:
+        """(object, size) of those that had another CRC than was known, and were not yet taken."""
+        refuted, self._refuted = self._refuted, []
+        return [pinned for entry in refuted if (pinned := self._pinned(entry)) is not None]
+
+    def _pinned(self, entry: int) -> tuple[Source, int] | None:
+        source = self._manifest.source(entry)
+        return None if isinstance(source, bytes) else (source, self._manifest.sizes[entry])

@@ -1,7 +1,8 @@
 """Learns the CRCs that a slice needs of entries it does not have: read once for all who wait, and kept.
 
-A download that goes on near its end needs the CRC of every entry for the directory. Those that nobody knows are
-computed by sending their content to nowhere, with the same machinery, budget and fairness as any download.
+A download that goes on near its end needs the CRC of every entry for the directory. Of large entries S3 is asked to
+compute it, where it can. The others are computed by sending their content to nowhere, with the same machinery, budget
+and fairness as any download.
 """
 
 import asyncio
@@ -11,12 +12,12 @@ from contextlib import contextmanager
 from itertools import islice
 
 from bucketzip.archive.layout import Layout
-from bucketzip.archive.manifest import Source
+from bucketzip.archive.manifest import READ_AHEAD_BYTES, Source
 from bucketzip.archive.segments import Span
 from bucketzip.errors import TooBusy
 from bucketzip.transfer.crcs import Crcs
 from bucketzip.transfer.fetch import Piece
-from bucketzip.transfer.ports import CrcMemory
+from bucketzip.transfer.ports import CrcMemory, RemoteCrcs
 from bucketzip.transfer.pump import Engine, Pump
 
 BATCH = 1000
@@ -28,11 +29,12 @@ LINGER_SECONDS = 60.0
 class Learner:
     """The learner of one archive. Its task is there only while there is something to learn."""
 
-    def __init__(self, engine: Engine, layout: Layout, crcs: Crcs, memory: CrcMemory) -> None:
+    def __init__(self, engine: Engine, layout: Layout, crcs: Crcs, memory: CrcMemory, remote: RemoteCrcs) -> None:
         self._engine = engine
         self._layout = layout
         self._crcs = crcs
         self._memory = memory
+        self._remote = remote
         self._wanted: deque[Iterator[int]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._progress = asyncio.Event()
@@ -101,6 +103,7 @@ class Learner:
                     continue
                 unknown = [entry for entry in batch if self._crcs.get(entry) is None]
                 await self._recall(unknown)
+                await self._have_computed(unknown)
                 await self._compute(unknown)
                 await asyncio.sleep(0)
         finally:
@@ -109,16 +112,30 @@ class Learner:
 
     async def _recall(self, entries: Sequence[int]) -> None:
         """Learn what an earlier download learned."""
-        manifest = self._layout.manifest
-        asked: list[tuple[Source, int]] = []
-        for entry in entries:
-            source = manifest.source(entry)
-            assert not isinstance(source, bytes)  # its CRC stands in the manifest
-            asked.append((source, manifest.sizes[entry]))
+        asked = [self._pinned(entry) for entry in entries]
         for entry, crc in zip(entries, await self._memory.recall(asked), strict=True):
             if crc is not None:
                 self._crcs.recall(entry, crc)
         self._progress.set()
+
+    async def _have_computed(self, entries: Sequence[int]) -> None:
+        """Ask S3 for those of large entries, a bucket at a time."""
+        large: dict[str, list[int]] = {}
+        for entry in entries:
+            if self._layout.manifest.sizes[entry] > READ_AHEAD_BYTES and self._crcs.get(entry) is None:
+                large.setdefault(self._pinned(entry)[0].bucket, []).append(entry)
+        for group in large.values():
+            asked = [self._pinned(entry) for entry in group]
+            if await self._remote.proven(*asked[0]):
+                for entry, crc in zip(group, await self._remote.compute(asked), strict=True):
+                    if crc is not None:
+                        self._crcs.learn(entry, crc)
+                self._progress.set()
+
+    def _pinned(self, entry: int) -> tuple[Source, int]:
+        source = self._layout.manifest.source(entry)
+        assert not isinstance(source, bytes)  # its CRC stands in the manifest
+        return source, self._layout.manifest.sizes[entry]
 
     async def _compute(self, entries: Sequence[int]) -> None:
         """Read the rest."""

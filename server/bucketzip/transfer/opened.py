@@ -11,7 +11,7 @@ from bucketzip.archive.layout import Layout
 from bucketzip.archive.manifest import Manifest
 from bucketzip.transfer.crcs import Crcs
 from bucketzip.transfer.learner import Learner
-from bucketzip.transfer.ports import CrcMemory
+from bucketzip.transfer.ports import CrcMemory, RemoteCrcs
 from bucketzip.transfer.pump import Engine, Pump
 
 _log = logging.getLogger(__name__)
@@ -26,11 +26,12 @@ RECENT_SECONDS = 60.0
 class Opened:
     """One archive, opened."""
 
-    def __init__(self, engine: Engine, layout: Layout, crcs: Crcs, memory: CrcMemory) -> None:
+    def __init__(self, engine: Engine, layout: Layout, crcs: Crcs, memory: CrcMemory, remote: RemoteCrcs) -> None:
         self.layout = layout
         self._engine = engine
+        self._memory = memory
         self.crcs = crcs
-        self.learner = Learner(engine, layout, crcs, memory)
+        self.learner = Learner(engine, layout, crcs, memory, remote)
 
     @contextlib.contextmanager
     def sending(self, start: int, stop: int) -> Iterator[Pump]:
@@ -43,14 +44,22 @@ class Opened:
                 stack.enter_context(self.learner.wanting(self.layout.told_elsewhere(start, stop)))
             yield pump
 
+    async def keep_refuted(self) -> None:
+        """Write down which objects were found to have another CRC than was known of them."""
+        for source, size in self.crcs.take_refuted():
+            await self._memory.refute(source, size)
+
 
 class OpenArchives:
     """The archives in use, by digest; one that nobody sends any more is let go."""
 
-    def __init__(self, open_manifest: Callable[[str], Manifest], engine: Engine, memory: CrcMemory) -> None:
+    def __init__(
+        self, open_manifest: Callable[[str], Manifest], engine: Engine, memory: CrcMemory, remote: RemoteCrcs
+    ) -> None:
         self._open = open_manifest
         self._engine = engine
         self._memory = memory
+        self._remote = remote
         self._opened: WeakValueDictionary[str, Opened] = WeakValueDictionary()
         self._unkept: set[Opened] = set()
         self._recent: dict[Opened, float] = {}
@@ -63,7 +72,8 @@ class OpenArchives:
             opened = self._opened.get(digest)  # somebody else may have been faster
             if opened is None:
                 crcs = Crcs(manifest, lambda: self._note(digest))
-                opened = self._opened[digest] = Opened(self._engine, Layout(manifest, digest), crcs, self._memory)
+                layout = Layout(manifest, digest)
+                opened = self._opened[digest] = Opened(self._engine, layout, crcs, self._memory, self._remote)
         self._recent[opened] = asyncio.get_running_loop().time()
         return opened
 

@@ -39,6 +39,22 @@ class CrcMemory(Protocol):
     async def keep(self, learned: Sequence[tuple[Source, int, int]]) -> None:
         """Keep the CRC of each (object, size, CRC)."""
 
+    async def refuted(self, objects: Sequence[tuple[Source, int]]) -> list[bool]:
+        """Whether each (object, size) was found to have another CRC than was told of it."""
+
+    async def refute(self, source: Source, size: int) -> None:
+        """Note that an object was read and had another CRC than was told of it."""
+
+
+class RemoteCrcs(Protocol):
+    """CRCs that S3 computes itself: no byte of the object comes here."""
+
+    async def proven(self, sample: Source, size: int) -> bool:
+        """Whether it does so, and rightly, for objects of the sample's bucket. It may be tried with the sample."""
+
+    async def compute(self, objects: Sequence[tuple[Source, int]]) -> list[int | None]:
+        """The CRC of each (object, size), of a bucket that is `proven`; None where it could not be had."""
+
 
 class Observer(Protocol):
     """Something measured."""
@@ -52,3 +68,10 @@ class Counter(Protocol):
 
     def inc(self, amount: float = 1, /) -> None:
         """Count on."""
+
+
+class LabelledCounter(Protocol):
+    """A counter a label value."""
+
+    def labels(self, value: str, /) -> Counter:
+        """That of the value."""

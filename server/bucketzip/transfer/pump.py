@@ -89,10 +89,23 @@ class Pump:
         self._give_back_blocks()
         self._share.leave()
 
+    @property
+    def has_bytes(self) -> bool:
+        """Whether anything could go out."""
+        return bool(self._out)
+
     async def prime(self) -> None:
-        """Wait until the first bytes could go out. What goes wrong here can still be answered with an error."""
-        while not self._out and not self._schedule.finished:
+        """Wait until the first bytes of an object could go out, or as much as does not wait for another one's CRC.
+
+        What goes wrong here can still be answered with an error.
+        """
+        while not self._primed():
             await self._next()
+
+    def _primed(self) -> bool:
+        if self._schedule.finished or self._schedule.content_went_out or sum(map(len, self._out)) >= GATHER_BYTES:
+            return True
+        return self.has_bytes and (blocked := self._schedule.blocked()) is not None and not blocked.own
 
     async def run(self, sink: Sink) -> None:
         """Send everything; raises what broke it. The caller then breaks the connection."""
@@ -110,8 +123,9 @@ class Pump:
             raise self._error
         self._wake.clear()
         self._start_reads()
+        had = len(self._out)
         self._out_memory_bytes += self._schedule.take(self._out, GATHER_BYTES)
-        if self._out or self._schedule.finished:
+        if len(self._out) > had or self._schedule.finished:
             return
         blocked = self._schedule.blocked()
         if blocked is None:

@@ -71,6 +71,8 @@ class Schedule:
         self._segments: Iterator[Segment] | None = segments
         self._queue: deque[bytes | Pending | Body] = deque()
         self._unasked: deque[Body] = deque()
+        self.content_went_out = False
+        """Whether any of an object's bytes did: until then a change of it can still be told."""
 
     @property
     def finished(self) -> bool:
@@ -266,6 +268,7 @@ class Schedule:
                 break
             body.fetches.popleft()
         body.sent += count
+        self.content_went_out = self.content_went_out or count > 0
         return count
 
     @staticmethod

@@ -8,12 +8,14 @@ from bucketzip.metrics import Metrics
 from bucketzip.plan.downloads import Downloads
 from bucketzip.settings import Settings
 from bucketzip.transfer.opened import OpenArchives
+from bucketzip.transfer.ports import CrcMemory
 from bucketzip.transfer.pump import Engine
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
 METRICS = web.AppKey("METRICS", Metrics)
 DOWNLOADS = web.AppKey("DOWNLOADS", Downloads)
 ARCHIVES = web.AppKey("ARCHIVES", OpenArchives)
+CRC_MEMORY: web.AppKey[CrcMemory] = web.AppKey("CRC_MEMORY")
 ENGINE = web.AppKey("ENGINE", Engine)
 CHECK_READY: web.AppKey[Callable[[], None]] = web.AppKey("CHECK_READY")
 """Raises what keeps this server from serving."""

@@ -2,13 +2,14 @@
 
 from aiohttp import web
 
-from bucketzip.web.handlers import downloads, health, openapi
+from bucketzip.web.handlers import downloads, health, manifest, openapi
 
 
 def routes() -> list[web.RouteDef]:
     """All of them."""
     return [
         web.post("/downloads", downloads.create),
+        web.get("/d/{capability}/manifest.json", manifest.manifest),  # in front of any other name
         web.get("/d/{capability}/{filename}", downloads.download),
         web.get("/healthz", health.healthz),
         web.get("/readyz", health.readyz),

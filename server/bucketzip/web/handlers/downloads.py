@@ -1,6 +1,7 @@
 """Download links, and the archives behind them."""
 
 import asyncio
+import json
 import logging
 import time
 from urllib.parse import quote
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from bucketzip.errors import (
     BucketzipError,
+    ContentMismatch,
     InvalidRequest,
     LinkExpired,
     NoSuchBucket,
@@ -52,21 +54,14 @@ async def create(request: web.Request) -> web.Response:
     opened = await _open(request, link)
     app[keys.METRICS].plan_seconds.observe(time.monotonic() - began)
     answer |= {"state": "ready", "bytes": opened.layout.size, "entries": link.entries, "etag": opened.layout.etag}
+    answer |= json.loads(link.summary or "{}")
     return web.json_response({**answer, "resumable": True}, status=201, headers={"Location": url})
 
 
 async def download(request: web.Request) -> web.StreamResponse:
     """GET and HEAD /d/{capability}/{filename}: the archive itself."""
     app = request.app
-    capability = request.match_info["capability"]
-    link = await app[keys.DOWNLOADS].planned(capability, app[keys.SETTINGS].planning_wait_seconds)
-    if link is None:
-        raise NoSuchLink
-    if link.expires_at <= time.time():
-        raise LinkExpired
-    if link.state == "planning":
-        raise StillPlanning
-    opened = await _open(request, link)
+    link, opened = await look_up(request)
     size = opened.layout.size
     response = web.StreamResponse(
         headers={
@@ -126,7 +121,9 @@ async def _send(
     except BucketzipError as raised:
         error = SourceChanged(f"{raised}; it was there when the archive was planned") if _vanished(raised) else raised
         outcome = error.code
-        if isinstance(error, SourceChanged):
+        if isinstance(error, ContentMismatch):
+            await opened.keep_refuted()
+        if isinstance(error, SourceChanged | ContentMismatch):
             await app[keys.DOWNLOADS].changed(link, error)
         raise error from raised
     except Exception:
@@ -156,11 +153,25 @@ async def _prime_slice(pump: Pump) -> None:
         async with asyncio.timeout(FIRST_BYTE_SECONDS):
             await pump.prime()
     except TimeoutError as error:
-        raise StillReading from error
+        if not pump.has_bytes:
+            raise StillReading from error
 
 
 def _vanished(error: BucketzipError) -> bool:
     return isinstance(error, NoSuchObject | NoSuchBucket)
+
+
+async def look_up(request: web.Request) -> tuple[Link, Opened]:
+    """The link in the request's path and its archive; raises what keeps it from being given out."""
+    app = request.app
+    link = await app[keys.DOWNLOADS].planned(request.match_info["capability"], app[keys.SETTINGS].planning_wait_seconds)
+    if link is None:
+        raise NoSuchLink
+    if link.expires_at <= time.time():
+        raise LinkExpired
+    if link.state == "planning":
+        raise StillPlanning
+    return link, await _open(request, link)
 
 
 async def _open(request: web.Request, link: Link) -> Opened:

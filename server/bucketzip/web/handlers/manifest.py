@@ -1,0 +1,63 @@
+"""What an archive holds, for programs and for who wants to check it: `manifest.json` beside the download link."""
+
+import asyncio
+
+from aiohttp import web
+
+from bucketzip.archive.manifest import Source
+from bucketzip.transfer.opened import Opened
+from bucketzip.transfer.ports import CrcMemory
+from bucketzip.transfer.pump import ClientStalled
+from bucketzip.verify import manifest_json
+from bucketzip.web import keys
+from bucketzip.web.handlers.downloads import look_up
+
+CHUNK_ENTRIES = 250
+"""Encoded at a time, which takes some 4 ms: for so long no download goes on."""
+
+
+async def manifest(request: web.Request) -> web.StreamResponse:
+    """GET and HEAD /d/{capability}/manifest.json."""
+    link, opened = await look_up(request)
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "application/json",
+            # No ETag, and nobody may keep it without asking: CRCs that are not known yet may be known the next time.
+            "Cache-Control": "private, no-cache",
+            "X-Content-Type-Options": "nosniff",
+        }
+    )
+    await response.prepare(request)
+    if request.method == "HEAD":
+        return response
+    listed = opened.layout.manifest
+    await _write(request, response, manifest_json.head(opened.layout, link.filename))
+    for first in range(0, len(listed), CHUNK_ENTRIES):
+        entries = range(first, min(first + CHUNK_ENTRIES, len(listed)))
+        await _recall(opened, entries, request.app[keys.CRC_MEMORY])
+        await _write(request, response, manifest_json.lines(listed, entries, opened.crcs.get))
+        await asyncio.sleep(0)  # a fast client never makes the write wait
+    await _write(request, response, manifest_json.TAIL)
+    return response
+
+
+async def _write(request: web.Request, response: web.StreamResponse, chunk: bytes) -> None:
+    try:
+        async with asyncio.timeout(request.app[keys.SETTINGS].client_stall_seconds):
+            await response.write(chunk)
+    except TimeoutError as error:
+        raise ClientStalled from error
+
+
+async def _recall(opened: Opened, entries: range, memory: CrcMemory) -> None:
+    """Fill in CRCs that were learned when this archive, or another with the same objects, was sent before."""
+    listed = opened.layout.manifest
+    unknown: list[int] = []
+    asked: list[tuple[Source, int]] = []
+    for entry in entries:
+        if opened.crcs.get(entry) is None and isinstance(source := listed.source(entry), Source):
+            unknown.append(entry)
+            asked.append((source, listed.sizes[entry]))
+    for entry, crc in zip(unknown, await memory.recall(asked), strict=True):
+        if crc is not None:
+            opened.crcs.recall(entry, crc)

@@ -1,0 +1,101 @@
+"""A store that says SlowDown: it is sent fewer requests at once, until it takes them all again; nobody gives up."""
+
+import asyncio
+import time
+
+import pytest
+
+from bucketzip.errors import SlowDown
+from bucketzip.s3.concurrency import LEAST
+from tests.faults import lies
+from tests.faults.asked import Asked
+from tests.faults.content import Synthetic
+from tests.faults.documents import error
+from tests.faults.http_reply import Reply
+from tests.faults.lying_s3 import Lie, LyingS3, gets
+from tests.s3.reading import eventually, fails_with, of_stub, reading, stubbed
+
+KIB, MIB = 1 << 10, 1 << 20
+OBJECTS = {"small": Synthetic(10 * KIB, 1), "large": Synthetic(2 * MIB + 3, 3)}
+
+
+def at_most(stub: LyingS3, at_once: int, refused: list[float]) -> Lie:
+    """Take so many at once, 20 ms each, and refuse the others, as quickly or slowly."""
+
+    def lie(asked: Asked, honest: Reply) -> Reply:
+        if stub.under_way > at_once:
+            refused.append(time.monotonic())
+            honest = error(503, "SlowDown")
+        return lies.slow_first_byte(0.02)(asked, honest)
+
+    return lie
+
+
+async def test_the_number_that_is_taken_is_found() -> None:
+    refused: list[float] = []
+    async with LyingS3(OBJECTS) as stub, reading(of_stub(stub), connections=64) as reader:
+        stub.on(gets(), at_most(stub, 8, refused))
+        for read in [reader.start(stubbed(stub, "small"), at) for at in range(100)]:
+            await read.right()
+        assert reader.reader.concurrency_limit < 20
+        found, asked = len(refused), len(stub.requests)
+        for read in [reader.start(stubbed(stub, "small"), at) for at in range(300)]:
+            await read.right()
+        assert reader.retries("slow_down") == len(refused)
+        assert (len(refused) - found) / (len(stub.requests) - asked) < 0.2
+        assert stub.most_under_way <= 64
+
+
+async def test_it_recovers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bucketzip.s3.concurrency.RECOVERY_SECONDS", 0.5)
+    async with LyingS3(OBJECTS) as stub, reading(of_stub(stub), connections=16) as reader:
+        assert reader.reader.concurrency_limit == 16
+        stub.on(gets(), lies.slow_down(), times=100)
+        reads = [reader.start(stubbed(stub, "small"), at) for at in range(40)]
+        await eventually(lambda: reader.reader.concurrency_limit == LEAST)
+        for read in reads:
+            await read.right()
+        stub.on(gets(), lies.slow_first_byte(0.01))
+        async with asyncio.timeout(10):
+            while reader.reader.concurrency_limit < 16:
+                await reader.start(stubbed(stub, "small")).right()
+        stub.most_under_way = 0
+        for read in [reader.start(stubbed(stub, "small"), at) for at in range(64)]:
+            await read.right()
+        assert stub.most_under_way == 16
+
+
+async def test_no_more_are_in_flight_than_the_limit_allows() -> None:
+    async with LyingS3(OBJECTS) as stub, reading(of_stub(stub), connections=32) as reader:
+        stub.on(gets(), lies.slow_down(), times=300)
+        reads = [reader.start(stubbed(stub, "small"), at) for at in range(64)]
+        while reader.reader.concurrency_limit > LEAST:
+            await asyncio.sleep(0)
+        while not all(read.ended.is_set() for read in reads):
+            assert len(reader.reader._busy) <= reader.reader.concurrency_limit
+            await asyncio.sleep(0)
+        for read in reads:
+            await read.right()
+
+
+@pytest.mark.parametrize("key", OBJECTS)
+async def test_a_storm_that_is_longer_than_all_tries(key: str) -> None:
+    over_at = time.monotonic() + 1.0
+
+    def storm(asked: Asked, honest: Reply) -> Reply:
+        return error(503, "SlowDown") if time.monotonic() < over_at else honest
+
+    async with LyingS3(OBJECTS) as stub, reading(of_stub(stub), tries=1) as reader:
+        stub.on(gets(), storm)
+        for read in [reader.start(stubbed(stub, key), at) for at in range(20)]:
+            await read.right()
+        assert reader.retries("slow_down") >= 40
+
+
+async def test_a_storm_that_does_not_end() -> None:
+    async with LyingS3(OBJECTS) as stub, reading(of_stub(stub), tries=2, slow_down_seconds=0.5) as reader:
+        stub.on(gets(), lies.slow_down())
+        began = time.monotonic()
+        assert "SlowDown" in await fails_with(SlowDown, reader.start(stubbed(stub, "small")).right())
+        assert time.monotonic() - began >= 0.5
+        assert len(stub.requests) > 2
