@@ -20,7 +20,8 @@ from bucketzip.s3.copied_crcs import CopiedCrcs, NoRemoteCrcs
 from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.s3.listing import S3Catalog
 from bucketzip.s3.probe import Prober
-from bucketzip.s3.reader import ReaderLimits, ReaderMetrics, S3RangeReader
+from bucketzip.s3.reader import S3RangeReader
+from bucketzip.s3.reader_options import ReaderLimits, ReaderMetrics
 from bucketzip.s3.scratch import Place, Scratch
 from bucketzip.s3.versions import Versions
 from bucketzip.settings import Settings

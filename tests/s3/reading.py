@@ -23,7 +23,8 @@ from bucketzip.embedded import EmbeddedS3
 from bucketzip.metrics import Metrics
 from bucketzip.s3.client import S3, open_s3, tls_context
 from bucketzip.s3.credentials import CredentialKeeper
-from bucketzip.s3.reader import ReaderLimits, ReaderMetrics, S3RangeReader
+from bucketzip.s3.reader import S3RangeReader
+from bucketzip.s3.reader_options import ReaderLimits, ReaderMetrics
 from bucketzip.transfer.blocks import BLOCK_BYTES, SMALL_BLOCK_BYTES, BlockPool
 from bucketzip.transfer.fetch import Fetch
 from tests.faults.content import Content

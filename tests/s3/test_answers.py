@@ -22,6 +22,7 @@ from bucketzip.errors import (
 )
 from bucketzip.s3 import reader as reader_module
 from bucketzip.s3 import retry
+from bucketzip.s3.reader_options import ReaderLimits
 from tests.faults import lies
 from tests.faults.content import Given, Synthetic
 from tests.faults.honest_s3 import Asked, error
@@ -120,7 +121,7 @@ async def test_passing_trouble(name: str) -> None:
             reads = [reader.start(stubbed(stub, key)) for key in OBJECTS]
             for read in reads:
                 await read.right()
-        assert time.monotonic() - began < reader_module.ReaderLimits().stall_seconds / 2
+        assert time.monotonic() - began < ReaderLimits().stall_seconds / 2
         assert len(stub.requests) > 6
         assert reader.outcomes("ok") == 6
 

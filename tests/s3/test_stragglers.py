@@ -268,13 +268,15 @@ async def test_whatever_happens_the_bytes_are_right(seed: int, monkeypatch: pyte
     """Lies by chance, reads of all sizes, some of them cancelled; what is written after its end would show."""
     monkeypatch.setattr("bucketzip.s3.retry.FIRST_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr("bucketzip.s3.hedging.MOST_SAVED", 100.0)
+    monkeypatch.setattr("bucketzip.s3.reader.WATCH_SECONDS", 0.05)
     chance = random.Random(seed)
     trouble = [late(honest, 0.1), late(honest, 0.3), late(lies.internal_error(), 0.1), lies.cut_short(70_000), NEVER]
 
     def by_chance(asked: Asked, reply: Reply) -> Reply:
         return chance.choice(trouble)(asked, reply) if chance.random() < 0.2 else reply
 
-    async with LyingS3(OBJECTS) as stub, warm(stub, *OBJECTS, connections=8, hedging=0.2, tries=50) as reader:
+    limits = {"hedging": 0.2, "tries": 50, "stall_seconds": 0.5}
+    async with LyingS3(OBJECTS) as stub, warm(stub, *OBJECTS, connections=8, **limits) as reader:
         stub.on(gets(), by_chance)
         reads = []
         for _ in range(150):

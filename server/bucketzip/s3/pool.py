@@ -109,15 +109,17 @@ class ConnectionPool(Generic[W]):
         endpoint = self._endpoints.get(_where(route))
         return endpoint is not None and endpoint.concurrency.lowered
 
-    def succeeded(self, connection: RangeConnection) -> None:
+    def succeeded(self, connection: RangeConnection, now: float) -> None:
         """Its request was answered."""
-        if endpoint := self._connections.get(connection):
-            endpoint.concurrency.succeeded(self._loop.time())
+        endpoint = self._connections.get(connection)
+        if endpoint is not None:
+            endpoint.concurrency.succeeded(now)
 
-    def refused(self, connection: RangeConnection, sent_at: float) -> None:
+    def refused(self, connection: RangeConnection, sent_at: float, now: float) -> None:
         """S3 said SlowDown to its request."""
-        if endpoint := self._connections.get(connection):
-            endpoint.concurrency.refused(sent_at, self._loop.time())
+        endpoint = self._connections.get(connection)
+        if endpoint is not None:
+            endpoint.concurrency.refused(sent_at, now)
 
     def free(self, connection: RangeConnection) -> None:
         """A connection that had been given carries no request any more."""

@@ -20,8 +20,6 @@ import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Protocol
 
 from bucketzip.errors import BucketzipError
 from bucketzip.s3.client import S3
@@ -31,52 +29,17 @@ from bucketzip.s3.head import Malformed
 from bucketzip.s3.pool import ConnectionPool
 from bucketzip.s3.rangeget import RangeConnection, Refused, final_error
 from bucketzip.s3.read import Read
+from bucketzip.s3.reader_options import ReaderLimits, ReaderMetrics
 from bucketzip.s3.retry import Crawling, Tries
 from bucketzip.s3.signing import Range, signed_get
 from bucketzip.s3.stragglers import Stragglers
 from bucketzip.s3.tasks import Tasks
+from bucketzip.s3.unrouted import Unrouted
 from bucketzip.transfer.fetch import Fetch
-from bucketzip.transfer.ports import Counter, Observer
 
 _log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 1.0
-
-
-class Labelled(Protocol):
-    """A counter a label value."""
-
-    def labels(self, value: str, /) -> Counter: ...
-
-
-@dataclass(frozen=True)
-class ReaderMetrics:
-    """What the reader tells of itself."""
-
-    seconds: Observer
-    """From the request to the last byte."""
-    outcomes: Labelled
-    """Answered requests by outcome: ok, or our error's code."""
-    retries: Labelled
-    """By reason."""
-    received_bytes: Counter
-    hedges: Counter
-    """Second requests for bytes that were late."""
-    hedges_won: Counter
-
-
-@dataclass(frozen=True)
-class ReaderLimits:
-    """How hard the reader tries."""
-
-    connections: int = 64
-    tries: int = 8
-    stall_seconds: float = 10.0
-    """A connection that brings no byte for so long is given up, and the read goes on over another."""
-    slow_down_seconds: float = 120.0
-    """S3 may say SlowDown to a read for so long before it is given up."""
-    hedging: float = 0.03
-    """How many requests more there may be for what is late, for each that is answered; 0 for none."""
 
 
 class S3RangeReader:
@@ -97,7 +60,7 @@ class S3RangeReader:
         self._tasks = Tasks()
         self._reads: dict[Fetch, Read] = {}
         self._busy: dict[RangeConnection, Read] = {}
-        self._unrouted: dict[str, list[Read]] = {}
+        self._unrouted = Unrouted(s3, self._tasks, found=self._enqueue, failed=self._give_up)
         self._stragglers = Stragglers(limits.hedging, self._busy, self._ask_again)
         self._clock = SigningClock()
 
@@ -150,29 +113,9 @@ class S3RangeReader:
             return
         read.route = self._s3.known_route(read.fetch.source.bucket)
         if read.route is None:
-            self._await_route(read)
+            self._unrouted.put(read)
         else:
             self._pool.put(read, read.route)
-
-    def _await_route(self, read: Read, *, anew: bool = False) -> None:
-        """One question a bucket, however many wait for the answer."""
-        bucket = read.fetch.source.bucket
-        if bucket not in self._unrouted:
-            self._unrouted[bucket] = []
-            self._tasks.spawn(self._find_route(bucket, anew=anew))
-        self._unrouted[bucket].append(read)
-
-    async def _find_route(self, bucket: str, *, anew: bool) -> None:
-        problem: Exception | None = None
-        try:
-            await (self._s3.route_again(bucket) if anew else self._s3.route(bucket))
-        except Exception as error:  # noqa: BLE001  -- whatever it is, those who wait must hear of it
-            problem = error
-        for read in self._unrouted.pop(bucket):
-            if problem is None:
-                self._enqueue(read)
-            else:
-                self._give_up(read, problem)
 
     def _send(self, read: Read, connection: RangeConnection) -> None:
         fetch = read.fetch
@@ -215,13 +158,13 @@ class S3RangeReader:
             self._ok.inc()
             self._metrics.seconds.observe(now - read.began)
             self._stragglers.ended(read, now)
-            self._pool.succeeded(connection)
+            self._pool.succeeded(connection, now)
             if read.rival is not None:
                 self._win(read, read.rival)
             del self._reads[read.fetch]
         else:
             if isinstance(error, Refused) and error.slow_down:
-                self._pool.refused(connection, read.began)
+                self._pool.refused(connection, read.began, self._loop.time())
             self._metrics.outcomes.labels(_outcome(error)).inc()
             silent = connection.requests > 1 and not connection.got_bytes
             self._failed(read, error, reused_and_silent=silent)
@@ -244,7 +187,7 @@ class S3RangeReader:
         if again.renew_credentials:
             self._tasks.spawn(self._renew(read))
         elif again.find_region and self._s3.known_route(source.bucket) is read.route:
-            self._await_route(read, anew=True)
+            self._unrouted.put(read, anew=True)
         else:
             read.timer = self._loop.call_later(again.pause_seconds, self._enqueue, read)
 

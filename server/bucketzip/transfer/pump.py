@@ -243,7 +243,7 @@ class Pump:
             self._sink.abort()
             return
         cpu_seconds = time.process_time()
-        self._window.elapsed(now - self._looked_at, cpu_seconds - self._cpu_seconds)
+        self._window.elapsed(now - self._looked_at, cpu_seconds - self._cpu_seconds, writing=bool(self._out))
         self._looked_at, self._cpu_seconds = now, cpu_seconds
         if self._share.stalled():
             self._shed(self._window.size_bytes)

@@ -30,12 +30,17 @@ class Window:
         self._taken_bytes += count
         self.size_bytes = min(self.size_bytes + count, self._limit_bytes)
 
-    def elapsed(self, seconds: float, cpu_seconds: float) -> None:
-        """Look back on the time since the last look, and on the CPU time that this process used in it."""
+    def elapsed(self, seconds: float, cpu_seconds: float, *, writing: bool) -> None:
+        """Look back on the time since the last look, and on the CPU time that this process used in it.
+
+        `writing`: the client has not taken all that it was sent. Else it is S3 that is waited for, and a window closed
+        for that would make the waiting longer.
+        """
         fully_open = self.size_bytes == self._limit_bytes
         rate = self._taken_bytes / seconds
         self._taken_bytes = 0
-        self.size_bytes = max(MIN_BYTES, min(self.size_bytes, int(rate * SECONDS)))
+        if writing:
+            self.size_bytes = max(MIN_BYTES, min(self.size_bytes, int(rate * SECONDS)))
         if cpu_seconds >= seconds * SPARE_CPU:
             self._limit_bytes = min(COMFORTABLE_BYTES, self._most_bytes)
         elif fully_open:
