@@ -58,7 +58,7 @@ class Settings(BaseSettings):
         "where the role may write), s3://bucket/prefix/, or off.",
     )
     scratch_bytes: int = Field(
-        64 << 30,
+        2 << 30,
         ge=0,
         description="Most bytes of one bucket that S3 is asked to copy for their checksums before a link is ready.",
     )

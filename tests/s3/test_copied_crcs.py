@@ -130,6 +130,20 @@ async def test_what_changed_or_is_denied_has_none_and_the_others_have(stub: Lyin
     assert stub.uploads_left == []
 
 
+async def test_it_is_seen_whether_they_are_quick(
+    stub: LyingS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copied_crcs, "SEEN_BYTES", MIB)
+    monkeypatch.setattr(copied_crcs, "QUICK_BYTES_A_SECOND", 1e15)
+    async with copying(of_stub(stub), tmp_path) as crcs:
+        await crcs.compute([put(stub, "small", MIB - 1)])
+        assert crcs.quick, "that shows nothing"
+        await crcs.compute([put(stub, "large", MIB)])
+        assert not crcs.quick
+        monkeypatch.setattr(copied_crcs, "QUICK_BYTES_A_SECOND", 1000)
+        assert crcs.quick
+
+
 # The probe
 
 

@@ -49,6 +49,10 @@ class CrcMemory(Protocol):
 class RemoteCrcs(Protocol):
     """CRCs that S3 computes itself: no byte of the object comes here."""
 
+    @property
+    def quick(self) -> bool:
+        """Whether it takes no longer than reading would, as far as was seen."""
+
     async def proven(self, sample: Source, size: int) -> bool:
         """Whether it does so, and rightly, for objects of the sample's bucket. It may be tried with the sample."""
 
