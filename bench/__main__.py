@@ -1,4 +1,4 @@
-"""`python -m bench [streaming|latency|planning|tls|clients|all]`: see README.md in this directory."""
+"""`python -m bench [streaming|latency|planning|tls|clients|tail|resume|all]`: see README.md in this directory."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import clients, latency, planning, streaming
+from bench import clients, latency, planning, resume, streaming, tail
 from bench.contenders.choice import PEER_NAMES
 from bench.session import ORIGINS, Options, Session, describe_machine
 
@@ -19,6 +19,8 @@ _BENCHMARKS: dict[str, Callable[[Session], None]] = {
     "planning": planning.run,
     "tls": lambda session: streaming.run(session, tls=True),
     "clients": clients.run,
+    "tail": tail.run,
+    "resume": resume.run,
 }
 
 
@@ -52,7 +54,7 @@ def _arguments() -> argparse.Namespace:
         "--origins", type=_names(ORIGINS), default=ORIGINS, metavar="A,B", help=f"read from: {','.join(ORIGINS)}"
     )
     parser.add_argument(
-        "--work", type=Path, default=cache, metavar="DIR", help="needs 4 GiB free; keeps the npm packages"
+        "--work", type=Path, default=cache, metavar="DIR", help="needs 6 GiB free; keeps the npm packages"
     )
     parser.add_argument("--keep", action="store_true", help="leave the run's directory: logs, nginx.conf, objects")
     arguments = parser.parse_args()

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -48,11 +49,13 @@ def _ask(url: str, method: str, body: bytes | None = None) -> bytes:
         raise UnavailableError(f"{method} failed: {error}") from error
 
 
+@dataclass(frozen=True, slots=True)
 class Bucketzip:
-    """`bucketzip serve`, one process."""
+    """`bucketzip serve`, one process, with default settings but for `options`."""
 
-    name = "bucketzip"
-    makes_archives = True
+    name: str = "bucketzip"
+    options: tuple[str, ...] = ()
+    makes_archives: bool = True
 
     @contextmanager
     def serve(self, origin: Origin, work: Path, run: Path) -> Iterator[Server]:
@@ -60,7 +63,7 @@ class Bucketzip:
         port = free_port()
         run.mkdir(parents=True)
         command = [sys.executable, "-m", "bucketzip", "serve", "--host", "127.0.0.1", "--port", str(port)]
-        command += ["--state-dir", str(run / "state")]
+        command += ["--state-dir", str(run / "state"), *self.options]
         log = run / "log"
         with running(command, cores=CONTENDER, log=log, environment=origin.environment()) as process:
             wait_until_ready(process, port, log, "/healthz")

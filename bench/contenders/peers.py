@@ -7,10 +7,11 @@ time is part of the download and shows as zero.
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from bench.contenders.base import Link, Server
 from bench.cores import CONTENDER
@@ -23,11 +24,14 @@ _INSTALL_LIMIT_SECONDS = 180
 
 
 @contextmanager
-def _serve(command: Sequence[str | Path], origin: Origin, run: Path) -> Iterator[Server]:
+def _serve(
+    command: Sequence[str | Path], origin: Origin, run: Path, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Server]:
     port = free_port()
     run.mkdir(parents=True)
     log = run / "log"
-    with running([*command, str(port)], cores=CONTENDER, log=log, environment=origin.environment()) as process:
+    everything = {**origin.environment(), **environment}
+    with running([*command, str(port)], cores=CONTENDER, log=log, environment=everything) as process:
         wait_until_ready(process, port, log)
 
         def plan(dataset: Dataset) -> Link:
@@ -43,11 +47,12 @@ class PythonPeer:
     name: str
     module: str
     makes_archives: bool = True
+    environment: tuple[tuple[str, str], ...] = ()
 
     @contextmanager
     def serve(self, origin: Origin, work: Path, run: Path) -> Iterator[Server]:
         """Ready when its port listens."""
-        with _serve([sys.executable, "-m", self.module], origin, run) as server:
+        with _serve([sys.executable, "-m", self.module], origin, run, dict(self.environment)) as server:
             yield server
 
 

@@ -10,7 +10,7 @@ from bench.peers.http_stream import objects, serve
 _CHUNK_BYTES = 1 << 20
 
 
-class _Unseekable:
+class Unseekable:
     """zipfile writes descriptors instead of going back when tell() is refused."""
 
     def __init__(self, out: BinaryIO) -> None:
@@ -25,7 +25,7 @@ class _Unseekable:
 
 def _write(client: Any, bucket: str, prefix: str, announce: Callable[[int | None], None], out: BinaryIO) -> None:
     announce(None)
-    with zipfile.ZipFile(_Unseekable(out), "w") as archive:  # type: ignore[call-overload]  # write and flush are enough
+    with zipfile.ZipFile(Unseekable(out), "w") as archive:  # type: ignore[call-overload]  # write and flush are enough
         for entry in objects(client, bucket, prefix):
             key = entry["Key"]
             body = client.get_object(Bucket=bucket, Key=key)["Body"]
