@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bucketzip.archive.crc import crc32
 from bucketzip.archive.manifest import Source
 from bucketzip.errors import ContentMismatch
-from bucketzip.transfer.blocks import SMALL_BODY_BYTES, BlockPool, cost, memory
+from bucketzip.transfer.blocks import SMALL_BODY_BYTES, BlockPool, memory
 from bucketzip.transfer.crcs import Crcs
 from bucketzip.transfer.fetch import Fetch, Piece
 from bucketzip.transfer.schedule import Schedule
@@ -76,11 +76,11 @@ class Bench:
         return len(out)
 
     def shed(self, keep: int) -> None:
-        for fetch in self.schedule.shed(keep):
+        for fetch, freed in self.schedule.shed(keep):
             if fetch in self.started:
                 self.started.remove(fetch)
             fetch.drop()
-            self.room += cost(fetch.length)
+            self.room += freed
 
     def read_crc(self) -> bool:
         blocked = self.schedule.blocked()
@@ -124,6 +124,14 @@ def test_the_archive_goes_out_whatever_happens(sizes: list[int], known: set[int]
     assert bench.schedule.finished
     assert bytes(bench.sent) == whole(bench.layout)
     assert bench.room == room, "all memory came back"
+
+
+def test_a_held_entry_that_is_shed_gives_back_what_was_not_asked_for_too() -> None:
+    bench = Bench([100, 5 * MIB + 10_000], room=8 * MIB)
+    assert bench.start()
+    assert bench.start()  # the first range of the second entry, with the memory for all of it
+    bench.shed(0)
+    assert bench.room == 8 * MIB - 100
 
 
 def test_small_entries_are_read_ahead_across_entries() -> None:

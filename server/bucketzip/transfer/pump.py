@@ -225,9 +225,9 @@ class Pump:
         self._shed(0)
 
     def _shed(self, keep_bytes: int) -> None:
-        for fetch in self._schedule.shed(keep_bytes):
+        for fetch, freed_bytes in self._schedule.shed(keep_bytes):
             self._let_go(fetch)
-            self._share.drop(cost(fetch.length))
+            self._share.drop(freed_bytes)
 
     def _tick(self) -> None:
         """Once a second: close the window of a slow client, let go of one that takes nothing."""

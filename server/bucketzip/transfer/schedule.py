@@ -93,7 +93,7 @@ class Schedule:
             body.held = False  # it was learned elsewhere meanwhile
         if body.held:
             if body.asked == body.start:
-                if not reserve(self._memory(body, range_bytes)):
+                if not reserve(self._memory(body.start, body.stop, range_bytes)):
                     return None
                 body.step = range_bytes
             length = min(body.step, body.stop - body.asked)
@@ -166,8 +166,8 @@ class Schedule:
         """The CRC of an entry is known now, from a reading of its own."""
         self._crcs.learn(entry, crc)
 
-    def shed(self, keep_bytes: int) -> Iterator[Fetch]:
-        """Forget ranges from the far end of the queue until `keep_bytes` are left, and yield them.
+    def shed(self, keep_bytes: int) -> Iterator[tuple[Fetch, int]]:
+        """Forget ranges from the far end of the queue until `keep_bytes` are left; yields (range, memory set free).
 
         They are asked for again later. What goes out next is never among them. A held body goes whole or not at all, as
         its memory was reserved.
@@ -180,13 +180,16 @@ class Schedule:
             at_head = self._at_head(body)
             if body.held and at_head:
                 return
+            # Of a held body memory is reserved for all of it, for what was not asked for yet too.
+            unasked_bytes = self._memory(body.asked, body.stop, body.step) if body.held else 0
             while len(body.fetches) > at_head and (held_bytes > keep_bytes or body.held):
                 if body.asked == body.stop:
                     self._unasked.appendleft(body)
                 fetch = body.fetches.pop()
                 body.asked = fetch.start
                 held_bytes -= cost(fetch.length)
-                yield fetch
+                yield fetch, cost(fetch.length) + unasked_bytes
+                unasked_bytes = 0
 
     def fetches(self) -> Iterator[Fetch]:
         """All that is in flight or waits to go out."""
@@ -272,6 +275,5 @@ class Schedule:
         return count
 
     @staticmethod
-    def _memory(body: Body, range_bytes: int) -> int:
-        starts = range(body.start, body.stop, range_bytes)
-        return sum(cost(min(range_bytes, body.stop - start)) for start in starts)
+    def _memory(start: int, stop: int, range_bytes: int) -> int:
+        return sum(cost(min(range_bytes, stop - each)) for each in range(start, stop, range_bytes))
