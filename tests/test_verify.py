@@ -20,7 +20,7 @@ from bucketzip import cli
 from bucketzip.archive import manifest as manifest_module
 from bucketzip.archive.crc import crc32, crc32_combine
 from bucketzip.archive.layout import Layout
-from bucketzip.archive.manifest import ManifestBuilder
+from bucketzip.archive.manifest import FORMAT_VERSION, ManifestBuilder
 from bucketzip.embedded import EmbeddedS3
 from bucketzip.verify import CannotVerify, manifest_json
 from bucketzip.verify.check import Checker
@@ -129,7 +129,11 @@ def test_what_is_written_is_read(seed: int, count: int) -> None:
     [
         (b'{"format"', b"<html>", "not the manifest.json of a bucketzip link"),
         (b'"entries":[\n', b'"entries":[', "one entry a line"),
-        (b'"format":1,', b'"format":2,', "of format 2, and this release reads 1"),
+        (
+            b'"format":%d,' % FORMAT_VERSION,
+            b'"format":99,',
+            f"of format 99, and this release reads {FORMAT_VERSION}",
+        ),
         (b'"photos.zip"', b"[" * 100_000, "not the manifest.json of a bucketzip link"),
         (b'"bytes":', b'"bytes":-', "not the manifest.json of a bucketzip link"),
         (b'"entry_count":6', b'"entry_count":7', "has 6 entries, and says 7"),

@@ -28,8 +28,8 @@ def source(key: str = "key") -> Source:
     return Source("bucket", key, '"etag"')
 
 
-def built(entries: Iterable[Entry]) -> ManifestBuilder:
-    builder = ManifestBuilder()
+def built(entries: Iterable[Entry], *, descriptors: bool = True) -> ManifestBuilder:
+    builder = ManifestBuilder(descriptors=descriptors)
     for entry in entries:
         if entry.inline:
             builder.add_inline(entry.name, entry.content, mtime=entry.mtime)
@@ -69,15 +69,18 @@ def render(
     return bytes(out)
 
 
-def archive_of(entries: Sequence[Entry]) -> bytes:
-    layout = Layout(read_back(built(entries)))
-    return render(
-        layout,
-        0,
-        layout.size,
-        read=lambda entry, start, stop: entries[entry].content[start:stop],
-        crc=lambda entry: crc32(entries[entry].content),
-    )
+def archive_of(entries: Sequence[Entry], order: Sequence[int] | None = None) -> bytes:
+    """Return the archive as a download has it, or with an order, as it is written into a bucket."""
+    builder = built(entries, descriptors=order is None)
+    if order is not None:
+        builder.arrange(order)
+    layout = Layout(read_back(builder))
+    return slice_of_bytes(layout, entries, 0, layout.size, lambda entry: crc32(entries[entry].content))
+
+
+def slice_of_bytes(layout: Layout, entries: Sequence[Entry], start: int, stop: int, crc: Callable[[int], int]) -> bytes:
+    """Return the bytes `[start, stop)` of an archive of these entries."""
+    return render(layout, start, stop, read=lambda entry, low, high: entries[entry].content[low:high], crc=crc)
 
 
 def mixed_entries(seed: int, count: int) -> list[Entry]:
@@ -171,3 +174,13 @@ def slice_of(whole: Iterable[Piece], start: int, stop: int) -> list[Piece]:
             )
         at += piece_length(piece)
     return found
+
+
+def laid_out(sizes: Iterable[int], order: Sequence[int] | None = None) -> Layout:
+    """Return an archive for a bucket, of objects of these sizes, without content."""
+    builder = ManifestBuilder(descriptors=False)
+    for number, size in enumerate(sizes):
+        builder.add(f"{number}.bin", source(f"{number}.bin"), size=size, mtime=SOME_TIME)
+    if order is not None:
+        builder.arrange(order)
+    return Layout(read_back(builder))

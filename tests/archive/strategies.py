@@ -29,10 +29,14 @@ TIMES = st.integers(0, MAX_32)
 
 @st.composite
 def layouts(
-    draw: st.DrawFn, *, sizes: st.SearchStrategy[int] = SIZES, crcs: st.SearchStrategy[int | None] = CRCS
+    draw: st.DrawFn,
+    *,
+    sizes: st.SearchStrategy[int] = SIZES,
+    crcs: st.SearchStrategy[int | None] = CRCS,
+    arranged: bool = True,
 ) -> Layout:
-    """Archives of entries of all kinds, of any size, without content."""
-    builder, names = ManifestBuilder(), Names()
+    """Archives of entries of all kinds, of any size and lying in any order, without content."""
+    builder, names = ManifestBuilder(descriptors=draw(st.booleans())), Names()
     for kind in draw(st.lists(st.sampled_from(["object", "object", "folder", "inline"]), max_size=12)):
         name, mtime = draw(NAMES), draw(TIMES)
         if kind == "object":
@@ -41,6 +45,8 @@ def layouts(
             builder.add_inline(names.file(name), draw(st.binary(max_size=40)), mtime=mtime)
         elif folder := names.folder(name):
             builder.add_inline(folder, b"", mtime=mtime)
+    if arranged:
+        builder.arrange(draw(st.just(range(len(builder))) | st.permutations(range(len(builder)))))
     return Layout(read_back(builder))
 
 

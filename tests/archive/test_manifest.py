@@ -2,6 +2,8 @@
 
 import io
 import struct
+from collections.abc import Sequence
+from itertools import permutations
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +27,7 @@ from bucketzip.plan.request import MAX_SOURCES
 LATEST = 0xFFFF_FFFF
 MAGIC = b"bucketzip manifest\r\n"
 VERSION_AT = len(MAGIC)
-HEAD_BYTES = len(MAGIC) + struct.calcsize("<IQQQ26Q")
+HEAD_BYTES = len(MAGIC) + struct.calcsize("<IQQQ28Q")
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
@@ -67,7 +69,7 @@ OBJECTS = st.builds(
 ENTRIES = st.lists(OBJECTS | st.builds(Inline, name=TEXT, content=st.binary(max_size=30), mtime=TIMES), max_size=30)
 
 
-def write(entries: list[Any]) -> tuple[str, bytes]:
+def write(entries: Sequence[Any], order: Sequence[int] | None = None) -> tuple[str, bytes]:
     builder = ManifestBuilder()
     for entry in entries:
         if isinstance(entry, Inline):
@@ -75,6 +77,8 @@ def write(entries: list[Any]) -> tuple[str, bytes]:
         else:
             origin = Source(entry.bucket, entry.key, entry.etag, entry.version_id)
             builder.add(entry.name, origin, size=entry.size, mtime=entry.mtime, crc=entry.crc)
+    if order is not None:
+        builder.arrange(order)
     file = io.BytesIO()
     return builder.write(file), file.getvalue()
 
@@ -149,6 +153,65 @@ def test_content_that_s3_told_a_wrong_crc_of_makes_another_archive() -> None:
             builder.add("a", Source("b", "k", '"e"'), size=size, mtime=0, crc=crc, reread=reread)
             digests.add(builder.write(io.BytesIO()))
     assert len(digests) == 4
+
+
+def test_the_builder_tells_what_it_has() -> None:
+    builder = ManifestBuilder()
+    builder.add("a", Source("b", "k", '"e"'), size=100, mtime=0)
+    builder.add_inline("b", b"bytes", mtime=0)
+    assert (len(builder), list(builder.sizes)) == (2, [100, 5])
+
+
+@settings(deadline=None)
+@given(st.lists(OBJECTS, max_size=12), st.data())
+def test_entries_lie_in_any_order_and_the_directory_keeps_its_own(entries: list[Object], data: st.DataObject) -> None:
+    order = data.draw(st.permutations(range(len(entries))))
+    written, raw = write(entries, order)
+    manifest, plain = Manifest(raw), Manifest(write(entries)[1])
+    assert manifest.digest() == written
+    position = directory = 0
+    for number in order:
+        assert manifest.positions[number] == position
+        position += length_of(plain, number)
+    assert manifest.content_bytes == position == plain.content_bytes
+    for number, entry in enumerate(entries):
+        assert manifest.source(number) == plain.source(number)
+        assert manifest.directory_at[number] == directory
+        record = records.directory_record(
+            manifest.name(number),
+            size=entry.size,
+            crc=0,
+            mtime=manifest.mtime(number),
+            descriptor=manifest.late(number),
+            header_at=manifest.positions[number],
+        )
+        directory += len(record)
+    assert manifest.directory_bytes == directory
+    assert list(manifest.entries_from(0)) == list(order)
+
+
+def length_of(manifest: Manifest, number: int) -> int:
+    return [*manifest.positions, manifest.content_bytes][number + 1] - manifest.positions[number]
+
+
+def test_the_order_in_which_entries_lie_decides_the_digest() -> None:
+    entries = [Object("a"), Object("b"), Object("c")]
+    assert len({write(entries, order)[0] for order in permutations(range(3))}) == 6
+    assert write(entries, [0, 1, 2]) == write(entries, range(3)) == write(entries)
+
+
+@pytest.mark.parametrize("order", [[], [0], [0, 0], [0, 2], [1, 2], [0, 1, 1], [-1, 0]])
+def test_an_order_names_each_entry_once(order: list[int]) -> None:
+    with pytest.raises(ValueError, match="no order of 2 entries"):
+        write([Object("a"), Object("b")], order)
+
+
+def test_without_descriptors_every_crc_stands_in_the_header() -> None:
+    builder = ManifestBuilder(descriptors=False)
+    builder.add("a", Source("b", "k", '"e"'), size=1 << 40, mtime=0)
+    file = io.BytesIO()
+    builder.write(file)
+    assert not Manifest(file.getvalue()).late(0)
 
 
 @pytest.mark.parametrize(
@@ -273,10 +336,13 @@ def test_a_mapped_file_works_like_bytes(tmp_path: Path) -> None:
 @settings(deadline=None)
 @given(ENTRIES.filter(bool), st.data())
 def test_an_entry_is_found_by_a_byte_of_it(entries: list[Object | Inline], data: st.DataObject) -> None:
-    manifest = Manifest(write(entries)[1])
+    order = data.draw(st.permutations(range(len(entries))))
+    manifest = Manifest(write(entries, order)[1])
     position = data.draw(st.integers(0, manifest.content_bytes - 1))
-    found = manifest.entry_at(position)
-    assert manifest.positions[found] <= position < [*manifest.positions, manifest.content_bytes][found + 1]
+    found, *behind = manifest.entries_from(position)
+    assert manifest.positions[found] <= position
+    assert position < (manifest.positions[behind[0]] if behind else manifest.content_bytes)
+    assert [found, *behind] == order[order.index(found) :]
     offset = data.draw(st.integers(0, manifest.directory_bytes - 1))
     found = manifest.record_at(offset)
     assert manifest.directory_at[found] <= offset < [*manifest.directory_at, manifest.directory_bytes][found + 1]
@@ -316,7 +382,7 @@ NUMBERS = st.sampled_from([0, 1, 7, 8, 255, 1 << 31, 1 << 32, (1 << 63) - 1, 1 <
 
 @settings(deadline=None, max_examples=250)
 @given(
-    st.lists(st.tuples(st.integers(0, 28), NUMBERS | st.integers(0, 2000)), min_size=1, max_size=3),
+    st.lists(st.tuples(st.integers(0, 30), NUMBERS | st.integers(0, 2000)), min_size=1, max_size=3),
     st.lists(st.tuples(st.integers(0, len(SOUND) - 1), st.integers(0, 255)), max_size=3),
 )
 def test_a_damaged_head_is_refused_or_read_but_raises_nothing_else(
@@ -334,18 +400,32 @@ def test_a_damaged_head_is_refused_or_read_but_raises_nothing_else(
 
 
 @settings(deadline=None)
-@given(st.integers(1, 28), st.integers(0, (1 << 64) - 1))
+@given(st.integers(1, 30), st.integers(0, (1 << 64) - 1))
 def test_a_section_elsewhere_or_of_another_length_is_refused(number: int, value: int) -> None:
     """The table of sections says nothing that does not follow from the lengths; so none can be changed alone."""
     at = VERSION_AT + 4 + 8 * number
     old = struct.unpack_from("<Q", SOUND, at)[0]
     raw = bytearray(SOUND)
     struct.pack_into("<Q", raw, at, value)
-    blob_lengths = {4 + 2 * section for section in (8, 9, 10)}
+    blob_lengths = {4 + 2 * section for section in (9, 10, 11)}
     if number <= 2 or value == old or number in blob_lengths:
         return  # the two sums, nothing changed, or a length that may end within the padding
     with pytest.raises(ManifestError):
         Manifest(raw)
+
+
+def test_an_order_of_some_of_the_entries_is_refused() -> None:
+    """Its length is nothing or that of a column; here the table is changed as a whole, and agrees with itself."""
+    raw = bytearray(SOUND)
+    table_at = VERSION_AT + 4 + 24
+    order_at, order_bytes = struct.unpack_from("<QQ", SOUND, table_at + 16 * 8)
+    assert order_bytes == 0
+    struct.pack_into("<QQ", raw, table_at + 16 * 8, order_at, 8)
+    for section in range(9, 14):
+        (start,) = struct.unpack_from("<Q", SOUND, table_at + 16 * section)
+        struct.pack_into("<Q", raw, table_at + 16 * section, start + 8)
+    with pytest.raises(ManifestError, match="damaged"):
+        Manifest(raw + bytes(8))
 
 
 def test_a_bucket_that_is_no_text_is_not_found_instead_of_breaking_the_reader() -> None:

@@ -1,6 +1,7 @@
 """Archives of every kind open in everybody's reader: unzip, 7z, bsdtar, Python's and both of Java's."""
 
 import hashlib
+import random
 import subprocess
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -110,6 +111,47 @@ def test_descriptors_open_everywhere_but_in_a_java_stream(path: Path, archive_re
     archive_readers.assert_opens_everywhere(path, digests, java_stream=False)
     with pytest.raises(Refused, match="only DEFLATED entries can have EXT descriptor"):
         archive_readers._java.stream(path)
+
+
+def test_entries_that_lie_in_another_order_open_everywhere(path: Path, archive_readers: ArchiveReaders) -> None:
+    """As in an archive in a bucket: small entries lie where they are glue, the directory is the user's."""
+    entries = [
+        Entry("large.bin", LARGE, crc_known=False),
+        Entry("folder/", inline=True),
+        Entry("folder/a.txt", b"first"),
+        *(entry for kind, entries in KINDS.items() if kind.startswith("names") for entry in entries),
+        Entry("empty"),
+        Entry("\u00fc.bin", LARGE[::-1], crc_known=False),
+        Entry("last.txt", b"last", crc_known=False),
+    ]
+    order = random.Random(0).sample(range(len(entries)), len(entries))
+    path.write_bytes(archive_of(entries, order))
+    archive_readers.assert_opens_everywhere(path, content_of(entries), java_stream=True)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == [entry.name for entry in entries]
+        by_place = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
+        assert [entry.filename for entry in by_place] == [entries[number].name for number in order]
+
+
+def test_many_entries_that_lie_in_another_order_are_read_without_a_word(path: Path) -> None:
+    entries = [Entry(f"{number % 40}/{number}.txt", b"%d" % number) for number in range(2000)]
+    path.write_bytes(archive_of(entries, range(1999, -1, -1)))
+
+    def said(*command: str | Path) -> str:
+        return subprocess.run(
+            [tool(str(command[0])), *command[1:]],
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ).stdout
+
+    assert said("unzip", "-tqq", path) == ""
+    seven = said("7z", "t", path)
+    assert "Everything is Ok" in seven
+    assert "Warning" not in seven
+    listed = said("unzip", "-Z1", path).splitlines()
+    assert listed == [entry.name for entry in entries]
 
 
 def test_an_archive_that_names_its_signatures_opens_everywhere(path: Path, archive_readers: ArchiveReaders) -> None:

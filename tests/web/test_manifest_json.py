@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bucketzip.archive.crc import crc32
+from bucketzip.archive.manifest import FORMAT_VERSION
 from bucketzip.web.handlers import manifest as handler
 from tests.bucket import Bucket
 from tests.faults import lies
@@ -49,7 +50,7 @@ async def test_it_tells_what_a_reader_finds_in_the_archive(server: Server, bucke
     )
     archive = await server.fetch(answer["url"])
     told = await listing(server, answer["url"])
-    assert told["format"] == 1
+    assert told["format"] == FORMAT_VERSION
     assert told["filename"] == "Übersicht.zip"
     assert told["bytes"] == answer["bytes"] == len(archive)
     assert told["etag"] == answer["etag"]

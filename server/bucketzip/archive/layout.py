@@ -48,27 +48,33 @@ class Layout:
         """Entries of which `[start, stop)` has a record that waits for a CRC, but not all of the content to tell it."""
         for segment in self.cut(start, stop):
             if isinstance(segment, Pending):
-                body_at, body_end = self._content(segment.entry)
+                body_at, body_end = self.content(segment.entry)
                 if not start <= body_at < body_end <= stop:
                     yield segment.entry
 
-    def _content(self, entry: int) -> tuple[int, int]:
+    def content(self, entry: int) -> tuple[int, int]:
         """Where in the archive the entry's content lies."""
-        size = self.manifest.sizes[entry]
-        tail = len(records.descriptor(size=size, crc=0)) if self.manifest.late(entry) else 0
-        end = self.manifest.end(entry) - tail
-        return end - size, end
+        header_bytes, _ = self._around(entry)
+        start = self.manifest.positions[entry] + header_bytes
+        return start, start + self.manifest.sizes[entry]
+
+    def _around(self, entry: int) -> tuple[int, int]:
+        """How long the records before and behind the entry's content are."""
+        manifest = self.manifest
+        size, late = manifest.sizes[entry], manifest.late(entry)
+        lengths = records.lengths(size=size, mtime=manifest.mtime(entry), descriptor=late, header_at=0)
+        return lengths.header + manifest.name_bytes(entry), lengths.descriptor
 
     def _cut_entries(self, start: int, stop: int) -> Iterator[Segment]:
         manifest = self.manifest
-        for entry in range(manifest.entry_at(start), len(manifest)):
+        for entry in manifest.entries_from(start):
             position = manifest.positions[entry]
             if position >= stop:
                 return
             low, high = start - position, stop - position  # the cut, counted from this entry's header
             size, crc, late = manifest.sizes[entry], manifest.crc(entry), manifest.late(entry)
-            body_at, body_end = (at - position for at in self._content(entry))
-            tail = manifest.end(entry) - position - body_end
+            body_at, tail = self._around(entry)
+            body_end = body_at + size
             if low < body_at:
                 first, last = max(low, 0), min(high, body_at)
                 if late or crc is not None:

@@ -5,8 +5,11 @@ a process that opens a link reads what it needs of it. Little-endian; all but th
 hash is the archive's strong ETag. The last two are what was known of the CRCs when the file was written: content that
 its ETag pins has one CRC, so knowing it changes no byte of the archive.
 
+Entries are numbered as the user wants them, and that is their order in the central directory. They lie in that order
+too, unless the builder was told another one: then a column has their numbers as they lie.
+
     head     magic, format version, entries, then (offset, length) of each section
-    columns  positions, directory offsets, sizes, name ends, source ends, times, buckets, forms
+    columns  positions, directory offsets, sizes, name ends, source ends, times, buckets, forms, order (or nothing)
     blobs    names, sources, bucket names
     CRCs     values, known flags                                           (not hashed)
 """
@@ -18,14 +21,14 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from itertools import chain
+from itertools import accumulate, chain
 from mmap import mmap
 from typing import BinaryIO, NamedTuple, cast
 
 from bucketzip.archive import records
 from bucketzip.archive.crc import crc32
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Mixed into the hash: a release that moves a byte raises it, and no old ETag fits new bytes."""
 
 READ_AHEAD_BYTES = 8 << 20
@@ -44,6 +47,7 @@ _SECTIONS = {
     "times": 4,
     "buckets": 2,
     "forms": 1,
+    "order": 4,  # or none at all, where they lie as they are numbered
     "names": 0,
     "sources": 0,
     "bucket_names": 0,
@@ -83,17 +87,20 @@ class ManifestError(ValueError):
 
 
 class ManifestBuilder:
-    """Takes entries in the order of the archive and writes the manifest."""
+    """Takes entries in the order of the directory and writes the manifest.
 
-    def __init__(self) -> None:
-        self._positions = array("Q")  # these two when the rest is known
-        self._directory_at = array("Q")
+    Without `descriptors` the CRC of every entry stands in its header, however large the entry is.
+    """
+
+    def __init__(self, *, descriptors: bool = True) -> None:
+        self._descriptors = descriptors
         self._sizes = array("Q")
         self._name_ends = array("Q")
         self._source_ends = array("Q")
         self._times = array("I")
         self._buckets = array("H")
         self._forms = bytearray()
+        self._order = array("I")
         self._names = bytearray()
         self._sources = bytearray()
         self._crcs = array("I")
@@ -102,6 +109,11 @@ class ManifestBuilder:
 
     def __len__(self) -> int:
         return len(self._sizes)
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Bytes of content of each entry so far."""
+        return self._sizes
 
     def add(
         self,
@@ -124,7 +136,7 @@ class ManifestBuilder:
         self._sources += _SOURCE_HEAD.pack(len(etag), len(version)) + etag + version + source.key.encode()
         number = self._bucket_numbers.setdefault(source.bucket, len(self._bucket_numbers))
         crc = 0 if size == 0 else crc
-        late = crc is None and size > READ_AHEAD_BYTES
+        late = self._descriptors and crc is None and size > READ_AHEAD_BYTES
         self._forms.append(Form.DESCRIPTOR if late else Form.REREAD if reread else Form.HEADER)
         self._append(name, size, mtime, number, learned if crc is None else crc)
 
@@ -149,26 +161,26 @@ class ManifestBuilder:
         self._crcs.append(crc or 0)
         self._crcs_known.append(crc is not None)
 
-    def _place(self) -> tuple[int, int]:
-        """Find the place of each entry and of its directory record; returns the bytes of all of both."""
-        self._positions, self._directory_at = array("Q"), array("Q")
-        position = directory_at = name_start = 0
-        for size, mtime, form, name_end in zip(self._sizes, self._times, self._forms, self._name_ends, strict=True):
-            self._positions.append(position)
-            self._directory_at.append(directory_at)
-            late = form == Form.DESCRIPTOR
-            lengths = records.lengths(size=size, mtime=mtime, descriptor=late, header_at=position)
-            name_bytes = name_end - name_start
-            position += lengths.header + name_bytes + size + lengths.descriptor
-            directory_at += lengths.directory + name_bytes
-            name_start = name_end
-        return position, directory_at
+    def arrange(self, order: Sequence[int]) -> None:
+        """Let the entries lie in this order of their numbers; the directory keeps the order in which they were added.
+
+        The last thing before `write`. Raises ValueError where an entry is not named exactly once.
+        """
+        plain = list(range(len(self)))
+        if sorted(order) != plain:
+            raise ValueError(f"this is no order of {len(self)} entries")
+        self._order = array("I", () if list(order) == plain else order)  # one order, one digest
 
     def write(self, file: BinaryIO) -> str:
         """Write the manifest and return its digest (64 hex digits)."""
-        content_bytes, directory_bytes = self._place()
+        positions, directory_at, content_bytes, directory_bytes = self._lay_out()
         bucket_names = "\n".join(self._bucket_numbers).encode()
-        sections = (bucket_names if name == "bucket_names" else getattr(self, f"_{name}") for name in _SECTIONS)
+        made: dict[str, array[int] | bytes] = {
+            "positions": positions,
+            "directory_at": directory_at,
+            "bucket_names": bucket_names,
+        }
+        sections = (made[name] if name in made else getattr(self, f"_{name}") for name in _SECTIONS)
         views = [memoryview(section).cast("B") for section in sections]
         table = _places(map(len, views))
         head = _HEAD.pack(
@@ -182,6 +194,22 @@ class ManifestBuilder:
             written = start + length
         return _digest(head, views)
 
+    def _lay_out(self) -> tuple["array[int]", "array[int]", int, int]:
+        """Where each entry lies, where its record in the directory does, and how long all entries and records are."""
+        positions, records_bytes = (array("Q", bytes(8 * len(self))) for _ in range(2))
+        position = 0
+        assert len(self._order) in {0, len(self)}
+        for entry in self._order or range(len(self)):
+            size = self._sizes[entry]
+            name_bytes = self._name_ends[entry] - (self._name_ends[entry - 1] if entry else 0)
+            late = self._forms[entry] == Form.DESCRIPTOR
+            lengths = records.lengths(size=size, mtime=self._times[entry], descriptor=late, header_at=position)
+            positions[entry] = position
+            records_bytes[entry] = lengths.directory + name_bytes
+            position += lengths.header + name_bytes + size + lengths.descriptor
+        directory_at = array("Q", accumulate(records_bytes, initial=0))
+        return positions, directory_at, position, directory_at.pop()
+
 
 class Manifest:
     """One manifest, read from a buffer (bytes or a mapped file) that must outlive it."""
@@ -194,8 +222,9 @@ class Manifest:
         if version != FORMAT_VERSION:
             raise ManifestError(f"manifest of format {version}, this release reads {FORMAT_VERSION}")
         ranges = list(zip(table[::2], table[1::2], strict=True))
-        if ranges != _places(length for _, length in ranges) or any(
-            width and length != width * entries for width, (_, length) in zip(_SECTIONS.values(), ranges, strict=True)
+        if ranges != _places(length for _, length in ranges) or not all(
+            not width or length == width * entries or (name == "order" and not length)
+            for (name, width), (_, length) in zip(_SECTIONS.items(), ranges, strict=True)
         ):
             raise ManifestError("manifest is damaged")
         if sum(ranges[-1]) > len(whole):
@@ -216,6 +245,7 @@ class Manifest:
         self._times = part["times"].cast("I")
         self._buckets = part["buckets"].cast("H")
         self._forms = part["forms"]
+        self._order = part["order"].cast("I") if part["order"] else range(entries)
         self._names = part["names"]
         self._sources = part["sources"]
         self._bucket_names = str(part["bucket_names"], "utf-8", "replace").split("\n")
@@ -233,13 +263,13 @@ class Manifest:
         """The entry's name in UTF-8."""
         return bytes(self._names[self._name_ends[entry - 1] if entry else 0 : self._name_ends[entry]])
 
+    def name_bytes(self, entry: int) -> int:
+        """The length of the entry's name."""
+        return self._name_ends[entry] - (self._name_ends[entry - 1] if entry else 0)
+
     def mtime(self, entry: int) -> int:
         """Seconds since 1970, UTC."""
         return self._times[entry]
-
-    def end(self, entry: int) -> int:
-        """Where the entry ends in the archive, its descriptor included."""
-        return self.positions[entry + 1] if entry + 1 < self._entries else self.content_bytes
 
     def inline(self, entry: int) -> bytes | None:
         """The entry's bytes, where the manifest holds them itself."""
@@ -272,9 +302,10 @@ class Manifest:
     def _source(self, entry: int) -> bytes:
         return bytes(self._sources[self._source_ends[entry - 1] if entry else 0 : self._source_ends[entry]])
 
-    def entry_at(self, position: int) -> int:
-        """The last entry that starts at or before `position` bytes into the archive (which has entries)."""
-        return bisect_right(cast("list[int]", self.positions), position) - 1
+    def entries_from(self, position: int) -> Sequence[int]:
+        """The numbers of the entries as they lie, from the last that starts at or before `position` on."""
+        rank = bisect_right(self._order, position, key=self.positions.__getitem__)
+        return self._order[max(rank - 1, 0) :]
 
     def record_at(self, offset: int) -> int:
         """The last entry whose directory record starts at or before `offset` bytes into the central directory."""
