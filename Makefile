@@ -11,7 +11,7 @@ SERVERS := localstack swift
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo serve test lint types bench lock clean packages servers
+.PHONY: help demo serve test chaos lint types bench lock clean packages servers
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -24,6 +24,9 @@ serve: $(INSTALLED) ## run the server (ARGS="--port 8080")
 
 test: packages servers lint types ## everything CI runs (ARGS="-k name" for pytest)
 	$(BIN)/pytest -n 2 --dist=loadgroup $(ARGS)
+
+chaos: $(INSTALLED) ## kill the server at hundreds of random moments (SEEDS=500)
+	SEEDS=$(or $(SEEDS),500) $(BIN)/pytest -n 2 tests/jobs/test_chaos.py $(ARGS)
 
 lint: $(INSTALLED) ## style, and which package may import which
 	$(BIN)/ruff check

@@ -1,18 +1,69 @@
-"""The server as people run it: the real command, in a process of its own."""
+"""The commands as people run them: the real ones, in processes of their own."""
 
 import asyncio
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import aiohttp
 
 COMMAND = str(Path(sys.executable).with_name("bucketzip"))
+
+
+class Done(NamedTuple):
+    """A command that has ended."""
+
+    status: int
+    out: bytes
+    said: str
+    """On standard error."""
+
+
+class Running:
+    """A command under way, beside the test's loop: what it talks to may run in that."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def done(self) -> Done:
+        out, said = await self.process.communicate()
+        assert self.process.returncode is not None
+        return Done(self.process.returncode, out or b"", (said or b"").decode())
+
+    async def ended_by(self, number: signal.Signals) -> Done:
+        self.process.send_signal(number)
+        return await self.done()
+
+
+@asynccontextmanager
+async def begun(environment: Mapping[str, str], work: Path, *arguments: str, **more: Any) -> AsyncIterator[Running]:
+    """`bucketzip ARGUMENTS` in the directory `work`, where its state is too; `more` is for the process."""
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        *arguments,
+        cwd=work,
+        env={**os.environ, "XDG_STATE_HOME": str(work / "state"), "COLUMNS": "200", **environment},
+        **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more},
+    )
+    try:
+        yield Running(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def ran(environment: Mapping[str, str], work: Path, *arguments: str, **more: Any) -> Done:
+    """It, ended."""
+    async with begun(environment, work, *arguments, **more) as running:
+        return await running.done()
 
 
 class Serving:

@@ -118,7 +118,7 @@ def test_without_a_command_it_says_what_there_is() -> None:
 def test_help_names_every_command() -> None:
     status, said, _ = run("--help")
     assert status == 0
-    for command in ("serve", "verify", "version"):
+    for command in ("serve", "work", "zip", "verify", "version"):
         assert re.search(rf"^ +{command} +\w", said, re.MULTILINE), said
 
 

@@ -17,7 +17,7 @@ from bucketzip import __version__
 from bucketzip.embedded import EmbeddedS3
 from bucketzip.errors import BucketzipError
 from bucketzip.metrics import Metrics
-from bucketzip.plan.request import DownloadRequest
+from bucketzip.plan.request import ArchiveRequest, DownloadRequest
 from bucketzip.settings import PREFIX, Settings
 from bucketzip.state.database import NewerState
 from bucketzip.web.routes import routes
@@ -121,24 +121,32 @@ def without_head(operations: set[tuple[str, str]]) -> set[tuple[str, str]]:
     return operations - heads
 
 
-@pytest.mark.parametrize(("number", "schema"), [(0, "DownloadRequest"), (1, "SourceRequest")])
-def test_every_field_of_a_request_is_told_with_its_default(number: int, schema: str) -> None:
-    heading = ["POST /downloads", "Sources"][number]
+@pytest.mark.parametrize(
+    ("heading", "number", "schema"),
+    [
+        ("POST /downloads", 0, "DownloadRequest"),
+        ("Sources", 1, "SourceRequest"),
+        ("POST /archives", 0, "ArchiveRequest"),
+    ],
+)
+def test_every_field_of_a_request_is_told_with_its_default(heading: str, number: int, schema: str) -> None:
     told = {field: default for field, _, default, _ in table(API, heading, number)}
     fields = request_schemas()[schema]
-    spelt = {None: "none", False: "false"}
+    spelt = {"null": "none", "{}": "none", "[]": ""}
 
     def default(field: dict[str, Any]) -> str:
         value = field.get("default", "required")
-        return "" if value == [] else spelt.get(value, str(value))
+        return value if isinstance(value, str) else spelt.get(text := json.dumps(value), text)
 
     expected = {name: default(field) for name, field in fields["properties"].items()}
-    assert told == expected | ({"include": "all", "exclude": "none"} if number else {})
+    assert told == expected | ({"include": "all", "exclude": "none"} if schema == "SourceRequest" else {})
 
 
 def request_schemas() -> dict[str, Any]:
-    schema = DownloadRequest.model_json_schema()
-    schemas: dict[str, Any] = {"DownloadRequest": schema, **schema["$defs"]}
+    schemas: dict[str, Any] = {}
+    for model in (DownloadRequest, ArchiveRequest):
+        schema = model.model_json_schema()
+        schemas |= {model.__name__: schema, **schema["$defs"]}
     return schemas
 
 
@@ -148,25 +156,23 @@ def test_openapi_has_exactly_the_routes() -> None:
     assert without_head(told) == {(route.method, route.path) for route in routes()}
 
 
-@pytest.mark.parametrize("name", ["DownloadRequest", "SourceRequest"])
+@pytest.mark.parametrize("name", ["DownloadRequest", "ArchiveRequest", "SourceRequest"])
 def test_openapi_has_exactly_the_fields_of_a_request(name: str) -> None:
     """And their bounds: what one of the two takes, the other takes too."""
     ours, theirs = request_schemas()[name], description()["components"]["schemas"][name]
     for key in ("required", "additionalProperties", "type"):
         assert theirs[key] == ours[key]
-    limits = ("default", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems")
-    assert {
-        field: {key: value for key, value in told.items() if key in limits}
-        for field, told in theirs["properties"].items()
-    } == {
-        field: {key: value for key, value in flat(told).items() if key in limits}
-        for field, told in ours["properties"].items()
+    assert limits(theirs) == limits(ours)
+
+
+def limits(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Those of each field; of one that is `anyOf: [{...}, {null}]` those of the first."""
+    kinds = {"default", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"}
+    kinds |= {"maxProperties", "propertyNames"}
+    return {
+        field: {key: value for key, value in {**told, **told.get("anyOf", [{}])[0]}.items() if key in kinds}
+        for field, told in schema["properties"].items()
     }
-
-
-def flat(field: dict[str, Any]) -> dict[str, Any]:
-    """What pydantic writes as `anyOf: [{text}, {null}]`, with the limits of the text."""
-    return {**field, **field.get("anyOf", [{}])[0]}
 
 
 def test_openapi_has_exactly_the_errors_and_the_version() -> None:
@@ -179,16 +185,16 @@ def test_openapi_has_exactly_the_errors_and_the_version() -> None:
 def test_examples_are_requests_that_are_taken() -> None:
     pages = "".join(page.read_text() for page in PAGES)
     bodies = re.findall(r"^ +curl [^\n]*-d '(\{.*?\})'", pages, re.MULTILINE | re.DOTALL)
-    bodies += [json.dumps(each["value"]) for each in examples().values()]
+    bodies += [json.dumps(each["value"]) for path in ("/downloads", "/archives") for each in examples(path).values()]
     assert len(bodies) > 4
     for body in bodies:
-        DownloadRequest.model_validate_json(body)
+        (ArchiveRequest if "destination" in json.loads(body) else DownloadRequest).model_validate_json(body)
     for answer in re.findall(r"^```json\n(.*?)^```$", pages, re.MULTILINE | re.DOTALL):
         json.loads(answer)
 
 
-def examples() -> dict[str, Any]:
-    content = description()["paths"]["/downloads"]["post"]["requestBody"]["content"]
+def examples(path: str) -> dict[str, Any]:
+    content = description()["paths"][path]["post"]["requestBody"]["content"]
     found: dict[str, Any] = content["application/json"]["examples"]
     return found
 
@@ -208,6 +214,18 @@ async def test_openapi_is_served_and_answers_are_as_it_says(
         async with server.client.get(f"{made['url'].rpartition('/')[0]}/manifest.json") as answer:
             listed = await answer.json()
         for told, schema in ((listed, "Manifest"), (listed["entries"][0], "ManifestEntry")):
+            assert list(told) == schemas[schema]["required"] == list(schemas[schema]["properties"])
+        job = {"sources": [bucket.url("a/")], "destination": bucket.url("a.zip")}
+        async with server.client.post(f"{server.base}/archives", json=job) as answer:
+            assert answer.status == 202
+            accepted = await answer.json()
+        async with server.client.get(f"{server.base}/archives") as answer:
+            jobs = await answer.json()
+        for told, schema in (
+            (accepted, "Archive"),
+            (accepted["progress"], "ArchiveProgress"),
+            (jobs, "ArchivePage"),
+        ):
             assert list(told) == schemas[schema]["required"] == list(schemas[schema]["properties"])
         status, refused = await server.ask()
         assert status == 400

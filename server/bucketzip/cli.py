@@ -5,10 +5,8 @@ import signal
 import sys
 
 from bucketzip import __version__
-from bucketzip.commands import CommandError, serve, verify
-
-FAILED = 2
-"""Exit status where a command could not do its work, as argparse has it for what it cannot read."""
+from bucketzip.commands import CommandError, serve, verify, work
+from bucketzip.commands import zip as zip_objects
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -18,7 +16,7 @@ def main(arguments: list[str] | None = None) -> None:
         status: int = options.run(options)
     except CommandError as error:
         print(f"bucketzip: {error}", file=sys.stderr)
-        status = FAILED
+        status = error.status
     except KeyboardInterrupt:
         status = 128 + signal.SIGINT
     raise SystemExit(status)
@@ -26,10 +24,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="bucketzip", description="ZIP archives of objects in Amazon S3, streamed without touching a disk."
+        prog="bucketzip",
+        description="ZIP archives of objects in Amazon S3: streamed to clients, or written into a bucket.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve.add(commands)
+    work.add(commands)
+    zip_objects.add(commands)
     verify.add(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version)

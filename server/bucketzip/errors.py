@@ -108,6 +108,34 @@ class StillReading(BucketzipError):
     retry_after_seconds = 5
 
 
+class NoSuchArchive(BucketzipError):
+    """There is no such archive job, or it was over so long ago that it was forgotten. GET /archives lists all."""
+
+    status = 404
+    code = "no_such_archive"
+
+
+class ArchiveFinished(BucketzipError):
+    """This archive job is over, so it cannot be cancelled any more."""
+
+    status = 409
+    code = "archive_finished"
+
+
+class IdempotencyConflict(BucketzipError):
+    """This Idempotency-Key came with another request before. Take a new one for a new request."""
+
+    status = 409
+    code = "idempotency_conflict"
+
+
+class DestinationInSource(BucketzipError):
+    """The archive would be written over one of its own sources. Name another destination."""
+
+    status = 400
+    code = "destination_in_source"
+
+
 class NothingToZip(BucketzipError):
     """The sources hold no objects."""
 
@@ -129,6 +157,19 @@ class NoSuchObject(BucketzipError):
     code = "no_such_object"
 
 
+class NoSuchUpload(NoSuchObject):
+    """The upload is gone: somebody aborted it, or a lifecycle rule of the bucket did."""
+
+    code = "no_such_upload"
+
+
+class DestinationExists(BucketzipError):
+    """There is an object at the destination already. Name another, or say what is to be done with `if_exists`."""
+
+    status = 409
+    code = "destination_exists"
+
+
 class ObjectArchived(BucketzipError):
     """The object is in an archived storage class and was not restored."""
 
@@ -144,7 +185,7 @@ class AccessDenied(BucketzipError):
 
 
 class SourceChanged(BucketzipError):
-    """An object changed since the archive was planned. Ask for a new link with POST /downloads."""
+    """An object changed since the archive was planned. Ask for the archive anew."""
 
     status = 409
     code = "source_changed"
@@ -212,6 +253,13 @@ class TooBusy(BucketzipError):
     code = "too_busy"
     retryable = True
     retry_after_seconds = 5
+
+
+class TooLargeForUpload(BucketzipError):
+    """The archive does not fit into one multipart upload."""
+
+    status = 400
+    code = "archive_too_large"
 
 
 class StateFull(BucketzipError):

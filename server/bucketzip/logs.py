@@ -5,10 +5,21 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
+from typing import Protocol
 
 # Keys and error texts come from elsewhere, and must not make lines of their own or reach into a terminal.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class Stream(Protocol):
+    """What lines are written to."""
+
+    def write(self, text: str, /) -> object:
+        """Write it."""
+
+    def flush(self) -> object:
+        """Let it be seen."""
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
@@ -46,9 +57,9 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(event, default=str, ensure_ascii=False)
 
 
-def configure(log_format: str, level: str) -> None:
-    """Log to standard error, which systemd keeps."""
-    handler = logging.StreamHandler(sys.stderr)
+def configure(log_format: str, level: str, stream: Stream | None = None) -> None:
+    """Log to standard error, which systemd keeps, unless it is to be elsewhere."""
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -111,6 +111,18 @@ class Metrics:
             ["way"],
             registry=registry,
         )
+        self.archives = Gauge(
+            "bucketzip_archives_unfinished",
+            "Archives to be written into buckets by this machine that are not done yet, by state.",
+            ["state"],
+            registry=registry,
+        )
+        self.archives_ended = Counter(
+            "bucketzip_archives_total",
+            "Archives to be written into buckets, by how they ended: succeeded, failed, cancelled.",
+            ["outcome"],
+            registry=registry,
+        )
         self.api_requests = Counter(
             "bucketzip_s3_api_requests_total",
             "Requests to S3 that are not ranged GETs, by operation.",

@@ -80,6 +80,19 @@ class Settings(BaseSettings):
     manifests_bytes: int = Field(
         4096 * MIB, ge=MIB, description="Space for planned archives in state_dir: about 200 bytes an entry."
     )
+    run_jobs: bool = Field(
+        default=True,
+        description="Run the archives that are to be written into buckets; one process of this machine does at a time.",
+    )
+    job_patience_seconds: float = Field(
+        3600, ge=1, le=7 * 86400, description="How long such an archive is tried on when nothing at all goes well."
+    )
+    jobs_kept_seconds: int = Field(
+        30 * 86400,
+        ge=60,
+        le=10 * 365 * 86400,
+        description="How long archives written into buckets are still listed once they are done.",
+    )
     drain_seconds: float = Field(30, ge=0, le=86400, description="How long running downloads may go on after SIGTERM.")
     log_format: Literal["text", "json"] = Field(
         "text", description="One line an event: for people, or one JSON object."

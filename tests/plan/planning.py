@@ -11,7 +11,6 @@ from bucketzip.plan.catalog import Catalog, Listed, Pages
 from bucketzip.plan.discovery import Discovery
 from bucketzip.plan.planner import Planner
 from bucketzip.plan.request import DownloadRequest
-from bucketzip.s3.copied_crcs import NoRemoteCrcs
 from bucketzip.transfer.ports import CrcMemory, RemoteCrcs
 
 SOME_TIME = 1_700_000_000
@@ -74,7 +73,7 @@ def discovery(
     memory: CrcMemory | None = None, remote: RemoteCrcs | None = None, *, most_bytes: int = 1 << 40
 ) -> Discovery:
     """By default nothing is known from earlier, and S3 computes nothing."""
-    return Discovery(memory or Memory(), remote or NoRemoteCrcs(), most_copied_bytes=most_bytes)
+    return Discovery(memory or Memory(), remote, most_copied_bytes=most_bytes)
 
 
 async def plan(

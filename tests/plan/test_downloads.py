@@ -18,9 +18,12 @@ from bucketzip.plan.catalog import Catalog, Listed, Pages
 from bucketzip.plan.downloads import Downloads
 from bucketzip.plan.request import DownloadRequest
 from bucketzip.state.database import open_database
+from bucketzip.state.job_states import State
+from bucketzip.state.jobs import Jobs
 from bucketzip.state.links import Link, Links, hash_capability
 from bucketzip.state.manifests import GRACE_SECONDS, Manifests
 from bucketzip.state.processes import join_processes
+from tests.jobs.making import made_job
 from tests.plan.planning import Shelf, discovery, listed
 
 REQUEST = DownloadRequest.model_validate({"sources": ["s3://bucket"], "filename": "x"})
@@ -45,8 +48,9 @@ class Waiting(Shelf):
 class Machine:
     """A machine's state, as the tests look at it."""
 
-    def __init__(self, links: Links, manifests: Manifests, downloads: Downloads) -> None:
+    def __init__(self, links: Links, jobs: Jobs, manifests: Manifests, downloads: Downloads) -> None:
         self.links = links
+        self.jobs = jobs
         self.manifests = manifests
         self.downloads = downloads
 
@@ -55,11 +59,18 @@ class Machine:
 async def process(directory: Path, catalog: Catalog, *, most_bytes: int = 1 << 20) -> AsyncIterator[Machine]:
     """Run what one server process has of it."""
     async with open_database(directory) as database, join_processes(directory) as processes:
-        links, manifests = Links(database), Manifests(directory / "manifests", most_bytes=most_bytes)
+        links, jobs = Links(database), Jobs(database)
+        manifests = Manifests(directory / "manifests", most_bytes=most_bytes)
         async with Downloads(
-            links, manifests, catalog, processes, discovery=discovery, ways=Metrics().crcs
+            links,
+            manifests,
+            catalog,
+            processes,
+            discovery=discovery,
+            ways=Metrics().crcs,
+            sweep_jobs=lambda: jobs.sweep(3600),
         ).running() as downloads:
-            yield Machine(links, manifests, downloads)
+            yield Machine(links, jobs, manifests, downloads)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -282,6 +293,20 @@ async def test_the_sweep_comes_again_and_survives_a_failure(
         left_behind(folder / "old")
         await until(lambda: not (folder / "old").exists())
         assert needed.exists()
+
+
+async def test_the_sweep_keeps_what_jobs_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SWEEP_SECONDS", 0.02)
+    folder = tmp_path / "manifests"
+    async with process(tmp_path, Shelf("a")) as machine:
+        job = await machine.jobs.add(made_job(manifest="needed"))
+        assert await machine.jobs.claim(job, "runner") is not None
+        left_behind(folder / "needed.manifest")
+        left_behind(folder / "old.manifest")
+        await until(lambda: not (folder / "old.manifest").exists())
+        assert (folder / "needed.manifest").exists()
+        await machine.jobs.transition(job.id, State.PLANNING, State.CANCELLED)
+        await until(lambda: not (folder / "needed.manifest").exists())
 
 
 async def test_nothing_runs_any_more_when_it_has_stopped(tmp_path: Path) -> None:

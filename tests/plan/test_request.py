@@ -12,7 +12,10 @@ from bucketzip.plan.request import (
     DAY_SECONDS,
     MAX_FILENAME,
     MAX_KEY_BYTES,
+    MAX_METADATA_BYTES,
     MAX_SOURCES,
+    MAX_TAGS,
+    ArchiveRequest,
     DownloadRequest,
     Kind,
     Location,
@@ -299,3 +302,128 @@ def test_what_was_accepted_is_read_again_after_a_restart(
 def test_a_request_does_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         request().flatten = True  # type: ignore[misc]  # that is the point
+
+
+def archive(**fields: Any) -> ArchiveRequest:
+    return ArchiveRequest.model_validate_json(
+        json.dumps({"sources": ["s3://bucket/key"], "destination": "s3://out/a.zip", **fields})
+    )
+
+
+def refused_archive(**fields: Any) -> list[str]:
+    """Return what was wrong, with where."""
+    with pytest.raises(ValidationError) as caught:
+        archive(**fields)
+    return [f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in caught.value.errors()]
+
+
+def test_an_archive_needs_sources_and_a_destination_alone() -> None:
+    asked = archive()
+    assert asked.bucket_and_key == ("out", "a.zip")
+    told = asked.model_dump(exclude={"sources", "destination"}, exclude_defaults=True)
+    assert told == {}
+    assert asked.if_exists == "fail"
+    assert asked.content_type == "application/zip"
+    with pytest.raises(ValidationError, match="destination"):
+        ArchiveRequest.model_validate({"sources": ["s3://bucket/key"]})
+
+
+def test_what_a_link_alone_has_is_no_field_of_an_archive() -> None:
+    assert refused_archive(filename="a.zip", expires_in=60) == [
+        "filename: Extra inputs are not permitted",
+        "expires_in: Extra inputs are not permitted",
+    ]
+    assert archive(root="r", flatten=True, on_missing="skip").root == "r"
+
+
+@pytest.mark.parametrize(
+    ("url", "bucket", "key"),
+    [
+        ("s3://out/a.zip", "out", "a.zip"),
+        ("S3://out/x/y", "out", "x/y"),
+        ("s3://out//a", "out", "/a"),
+        ("s3://out/100%25 a+b?c#d*e.zip", "out", "100%25 a+b?c#d*e.zip"),
+        ("s3://out/" + "k" * MAX_KEY_BYTES, "out", "k" * MAX_KEY_BYTES),
+    ],
+)
+def test_a_destination_is_any_key(url: str, bucket: str, key: str) -> None:
+    """`.zip` is not forced, and nothing is decoded."""
+    assert archive(destination=url).bucket_and_key == (bucket, key)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("s3://out", "a destination is one object"),
+        ("s3://out/", "a destination is one object"),
+        ("s3://out/folder/", "a destination is one object"),
+        ("s3://out/a*", "a destination is one object"),
+        ("out/a.zip", "a destination is written s3://bucket/key"),
+        ("https://out/a.zip", "a destination is written s3://bucket/key"),
+        ("s3://-/a.zip", "'-' is not a bucket's name"),
+        ("s3://out/k" + "k" * MAX_KEY_BYTES, "at most 1024 bytes"),
+    ],
+)
+def test_another_destination_is_refused(url: str, said: str) -> None:
+    (message,) = refused_archive(destination=url)
+    assert message.startswith("destination: ")
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("if_exists", ["fail", "replace", "rename"]),
+        ("storage_class", [None, "STANDARD", "DEEP_ARCHIVE", "MY_POOL2"]),
+        ("sse", [None, "AES256", "aws:kms"]),
+        ("acl", [None, "private", "public-read", "bucket-owner-full-control"]),
+        ("tags", [{}, {"a": ""}, {"caf\u00e9 +-=._:/@": "x y"}, {str(number): "" for number in range(MAX_TAGS)}]),
+        ("metadata", [{}, {"from": "me & you"}, {"a-b_c.1": "x"}, {"n": "v" * (MAX_METADATA_BYTES - 1)}]),
+        ("content_type", ["application/zip", "application/x-zip; a=b", "x/y+z"]),
+        ("priority", [-10, 0, 10]),
+    ],
+)
+def test_what_s3_takes_is_taken(field: str, values: list[Any]) -> None:
+    for value in values:
+        assert getattr(archive(**{field: value}), field) == value
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("if_exists", ["", "overwrite", None]),
+        ("storage_class", ["", "standard", "A B", "A\n", "A" * 65]),
+        ("sse", ["", "aws:kms:dsse", "aes256"]),
+        ("kms_key", ["", "a b", "a\r\nx: y"]),
+        ("acl", ["", "public", "log-delivery-write"]),
+        ("tags", [{"": "x"}, {"a\n": "x"}, {"a": "x&y"}, {"a": 1}, {"aws:x": "y"}, {"AWS:x": "y"}, ["a"]]),
+        ("tags", [{str(number): "" for number in range(MAX_TAGS + 1)}, {"a" * 129: ""}, {"a": "b" * 257}]),
+        ("metadata", [{"": "x"}, {"A": "x"}, {"a b": "x"}, {"a": ""}, {"a": " x"}, {"a": "x\r\ny: z"}]),
+        ("metadata", [{"a": "\u00fc"}, {"bucketzip-job": "x"}, {"n": "v" * MAX_METADATA_BYTES}]),
+        ("content_type", ["", "zip", "a/b\r\nx: y", "a/b\n"]),
+        ("priority", [-11, 11, "1", 1.5, None]),
+    ],
+)
+def test_what_s3_does_not_take_is_refused_by_its_field(field: str, values: list[Any]) -> None:
+    for value in values:
+        fields = {field: value} | ({"sse": "aws:kms"} if field == "kms_key" else {})
+        assert all(message.startswith(field) for message in refused_archive(**fields)), value
+
+
+def test_a_key_of_kms_is_for_kms() -> None:
+    assert archive(sse="aws:kms", kms_key="alias/mine").kms_key == "alias/mine"
+    for sse in (None, "AES256"):
+        assert refused_archive(sse=sse, kms_key="alias/mine") == [": Value error, `kms_key` needs `sse` to be aws:kms"]
+
+
+@given(
+    st.lists(SOURCES, min_size=1, max_size=3),
+    TEXT.filter(lambda key: not key.endswith(("/", "*"))),
+    st.dictionaries(st.from_regex(r"[a-z0-9][a-z0-9._-]{0,9}", fullmatch=True), st.just("v"), max_size=3),
+)
+def test_an_archive_that_was_accepted_is_read_again_after_a_restart(
+    sources: list[dict[str, Any]], key: str, metadata: dict[str, str]
+) -> None:
+    asked = archive(sources=sources, destination=f"s3://out/{key}", metadata=metadata)
+    assert ArchiveRequest.model_validate_json(asked.model_dump_json()) == asked
+    assert asked.bucket_and_key == ("out", key)

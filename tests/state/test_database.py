@@ -153,3 +153,40 @@ def test_processes_that_start_at_once_all_find_the_schema(tmp_path: Path) -> Non
     ]
     assert [process.communicate()[0].strip() for process in processes] == [str(len(MIGRATIONS))] * 4
     assert [process.returncode for process in processes] == [0] * 4
+
+
+async def test_what_need_not_last_waits_for_no_disk_and_the_next_does(tmp_path: Path) -> None:
+    """SQLite's numbers: NORMAL is 1, FULL is 2."""
+
+    def synchronous(connection: sqlite3.Connection) -> int:
+        return int(connection.execute("PRAGMA synchronous").fetchone()[0])
+
+    def fail(connection: sqlite3.Connection) -> None:
+        insert(connection, b"another")
+        raise ValueError("on purpose")
+
+    async with open_database(tmp_path) as opened:
+        assert await opened.run(synchronous) == 2
+        assert await opened.run(synchronous, durable=False) == 1
+        assert await opened.run(synchronous) == 2
+        await opened.run(insert, durable=False)
+        with pytest.raises(ValueError, match="on purpose"):
+            await opened.run(fail, durable=False)
+        assert await opened.run(synchronous) == 2
+        assert await opened.run(count) == 1
+
+
+async def test_a_full_disk_stops_one_transaction_and_no_other(tmp_path: Path) -> None:
+    """Which SQLite rolls back by itself."""
+
+    def fill(connection: sqlite3.Connection) -> None:
+        for number in range(10_000):
+            insert(connection, bytes(1000) + number.to_bytes(4))
+
+    async with open_database(tmp_path) as opened:
+        pages = await opened.read(lambda connection: connection.execute("PRAGMA page_count").fetchone()[0])
+        await opened.read(lambda connection: connection.execute(f"PRAGMA max_page_count = {pages + 10}").fetchone())
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            await opened.run(fill)
+        await opened.run(insert)
+        assert await opened.read(count) == 1

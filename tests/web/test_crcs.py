@@ -164,7 +164,7 @@ async def test_a_lie_that_shows_only_in_the_bytes_breaks_one_download_and_spoils
             await server.fetch(wrong["url"])
         status, error = await server.error(wrong["url"])
         assert (status, error["error"]) == (502, "content_mismatch")
-        assert "POST /downloads" in error["detail"]
+        assert "ask for the archive anew" in error["detail"]
         right = await ask(server)
         assert right["etag"] != wrong["etag"], "no client may put parts of both together"
         check(stub, await server.fetch(right["url"]))

@@ -4,21 +4,15 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 import socket
-import sqlite3
-import tempfile
-from pathlib import Path
-from typing import get_args
 
 from aiohttp import web
-from pydantic import ValidationError
 
 from bucketzip.app import build_app
-from bucketzip.commands import CommandError
-from bucketzip.errors import BucketzipError
+from bucketzip.commands.settings import add_settings, read_settings, working_in
+from bucketzip.commands.signals import signalled
 from bucketzip.logs import configure
-from bucketzip.settings import PREFIX, Settings, misspelt
+from bucketzip.settings import Settings
 from bucketzip.web.middleware import AccessLogger, unexpected
 
 _log = logging.getLogger(__name__)
@@ -40,64 +34,22 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Describe it."""
     parser = commands.add_parser(
         "serve",
-        help="serve download links over HTTP",
-        description="Serve download links over HTTP.",
+        help="serve download links and archives over HTTP",
+        description="Serve download links over HTTP, and write archives into buckets.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    for name, field in Settings.model_fields.items():
-        default = "" if field.default in ("", None) else f" [{field.default}]"
-        choices = "|".join(map(str, get_args(field.annotation)))
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            metavar=choices or name.rpartition("_")[2].upper(),
-            help=f"{field.description}{default}",
-        )
+    add_settings(parser, Settings.model_fields)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal; returns the exit status."""
-    settings = _settings(options)
+    settings = read_settings(options)
     configure(settings.log_format, settings.log_level)
-    try:
-        _check_directory(settings.state_dir)
+    with working_in(settings):
         asyncio.run(_serve(settings))
-    except BucketzipError as error:
-        raise CommandError(str(error)) from error
-    except (OSError, sqlite3.Error) as error:
-        where = f" in {settings.state_dir}" if isinstance(error, sqlite3.Error) else ""
-        raise CommandError(f"cannot start: {error}{where}") from error
     return 0
-
-
-def _settings(options: argparse.Namespace) -> Settings:
-    """From the options, else the environment; all mistakes at once."""
-    mistakes = [f"{name}: no such setting (see `bucketzip serve --help`)" for name in misspelt()]
-    given = {
-        name: value for name, value in vars(options).items() if name in Settings.model_fields and value is not None
-    }
-    settings = None
-    try:
-        settings = Settings(**given)
-    except ValidationError as error:
-        for each in error.errors():
-            reason = each["msg"].removeprefix("Value error, ")
-            mistakes.append(f"{PREFIX}{str(each['loc'][0]).upper()}: {reason}, not {each['input']!r}")
-    if settings is None or mistakes:
-        raise CommandError("\n".join(mistakes))
-    return settings
-
-
-def _check_directory(directory: Path) -> None:
-    """Make it if need be; raises OSError, which says more than what SQLite would."""
-    try:
-        if not directory.exists():
-            directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        raise OSError(f"the state directory {directory} cannot be written to: {error.strerror}") from error
 
 
 async def _serve(settings: Settings) -> None:
@@ -117,7 +69,7 @@ async def _serve(settings: Settings) -> None:
     await runner.setup()
     try:
         await _listen(runner, settings.host, settings.port)
-        await _signalled()
+        await signalled()
         _log.info("draining: running downloads may go on for %g s, or until a second signal", settings.drain_seconds)
     finally:
         await runner.cleanup()
@@ -132,15 +84,3 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
     for address, number, *_ in runner.addresses:
         name = f"[{address}]" if ":" in address else address
         _log.info("listening on http://%s:%s", name, number, extra={"pid": os.getpid()})
-
-
-async def _signalled() -> None:
-    """Wait for SIGTERM or SIGINT. From then on either ends the process as it stands; its state can take that."""
-    loop, told = asyncio.get_running_loop(), asyncio.Event()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    for number in signals:
-        loop.add_signal_handler(number, told.set)
-    await told.wait()
-    for number in signals:
-        loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from bucketzip.commands import CommandError
+from bucketzip.terminal import entries, printable
 from bucketzip.verify import CannotVerify
 from bucketzip.verify.check import Checker
 from bucketzip.verify.manifest_json import Listing
@@ -80,19 +81,19 @@ def run(options: argparse.Namespace) -> int:
 def _for_people(path: Path, report: Report, seconds: float, hint: str | None) -> str:
     if hint is not None:
         return hint
-    entries = _entries(report.announced_entries)
+    announced = entries(report.announced_entries)
     if not report.difference_count:
         rate = report.file_bytes / _MIB / max(seconds, 1e-3)
-        lines = [f"{path}: all right: {entries}, {report.file_bytes:,} bytes, in {seconds:.1f} s ({rate:,.0f} MiB/s)"]
+        lines = [f"{path}: all right: {announced}, {report.file_bytes:,} bytes, in {seconds:.1f} s ({rate:,.0f} MiB/s)"]
     else:
         count = report.difference_count
         lines = [f"{path}: it is not the archive that was announced: {count:,} difference{'s' * (count != 1)}"]
-        lines += [f"  {_printable(str(each))}" for each in report.differences]
+        lines += [f"  {printable(str(each))}" for each in report.differences]
         if more := count - len(report.differences):
             lines.append(f"  and {more:,} more (--show {count})")
     if report.crcs_from_directory:
         lines.append(
-            f"The server did not know the CRC-32 of {_entries(report.crcs_from_directory)} yet; "
+            f"The server did not know the CRC-32 of {entries(report.crcs_from_directory)} yet; "
             "their content was compared with the archive's own directory."
         )
     return "\n".join(lines)
@@ -123,15 +124,6 @@ def _how_to_continue(options: argparse.Namespace, listing: Listing, report: Repo
         f"{options.file}: the file has {report.file_bytes} of {report.announced_bytes} bytes: "
         f"continue the download with {command}"
     )
-
-
-def _entries(count: int) -> str:
-    return f"{count:,} entr{'y' if count == 1 else 'ies'}"
-
-
-def _printable(text: str) -> str:
-    """Without what would move a terminal's cursor: names in a file that is not ours are anybody's."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _count(text: str) -> int:

@@ -75,9 +75,12 @@ class Summary:
 
 
 class Discovery:
-    """For one plan. `most_copied_bytes` bounds what S3 is asked to copy of one bucket before the link is ready."""
+    """For one plan. Without `remote` S3 is asked to compute nothing.
 
-    def __init__(self, memory: CrcMemory, remote: RemoteCrcs, *, most_copied_bytes: int) -> None:
+    `most_copied_bytes` bounds what S3 is asked to copy of one bucket before the link is ready.
+    """
+
+    def __init__(self, memory: CrcMemory, remote: RemoteCrcs | None, *, most_copied_bytes: int) -> None:
         self._memory = memory
         self._remote = remote
         self._most_copied_bytes = most_copied_bytes
@@ -127,6 +130,8 @@ class Discovery:
 
     async def settle(self, builder: ManifestBuilder) -> None:
         """Have S3 compute what it does not tell, where that is possible and not too much."""
+        if self._remote is None:
+            return
         for bucket in self._buckets.values():
             if not bucket.untold or bucket.untold_bytes > self._most_copied_bytes:
                 continue
@@ -137,12 +142,12 @@ class Discovery:
             for each in bucket.untold:
                 if each.learned is not None:
                     builder.tell(each.entry, each.learned)
-            await self._copy([each for each in bucket.untold if each.learned is None], builder)
+            await self._copy(self._remote, [each for each in bucket.untold if each.learned is None], builder)
 
-    async def _copy(self, unknown: Sequence[_Untold], builder: ManifestBuilder) -> None:
+    async def _copy(self, remote: RemoteCrcs, unknown: Sequence[_Untold], builder: ManifestBuilder) -> None:
         objects = [(each.source, each.size) for each in unknown]
         learned: list[tuple[Source, int, int]] = []
-        for each, crc in zip(unknown, await self._remote.compute(objects), strict=True):
+        for each, crc in zip(unknown, await remote.compute(objects), strict=True):
             if crc is not None:
                 builder.tell(each.entry, crc)
                 learned.append((each.source, each.size, crc))

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 
@@ -29,7 +29,10 @@ LOOK_SECONDS = 0.25
 
 
 class Downloads:
-    """Makes links and plans what is behind them."""
+    """Makes links and plans what is behind them.
+
+    `sweep_jobs` forgets jobs that ended long ago, and tells which manifests the others need.
+    """
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Downloads:
         *,
         discovery: Callable[[], Discovery],
         ways: LabelledCounter,
+        sweep_jobs: Callable[[], Awaitable[set[str]]],
     ) -> None:
         self._links = links
         self._manifests = manifests
@@ -47,6 +51,7 @@ class Downloads:
         self._processes = processes
         self._discovery = discovery
         self._ways = ways
+        self._sweep_jobs = sweep_jobs
         self._plans: dict[bytes, asyncio.Task[None]] = {}
 
     @asynccontextmanager
@@ -147,7 +152,7 @@ class Downloads:
         while True:
             try:
                 await self._adopt_all()
-                needed = await self._links.sweep(int(time.time()))
+                needed = await self._links.sweep(int(time.time())) | await self._sweep_jobs()
                 await asyncio.to_thread(self._manifests.sweep, needed)
             except Exception:  # noqa: BLE001  -- a full disk, a locked file: the next round may do better
                 _log.exception("sweeping failed")

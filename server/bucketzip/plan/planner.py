@@ -15,7 +15,7 @@ from bucketzip.errors import BucketzipError, NoSuchObject, NothingToZip, ObjectA
 from bucketzip.plan.ahead import run_ahead
 from bucketzip.plan.catalog import Catalog, Listed
 from bucketzip.plan.discovery import UNKNOWN, Discovery, Known, is_worth_recalling
-from bucketzip.plan.request import DownloadRequest, Kind, SourceRequest
+from bucketzip.plan.request import Kind, SourceRequest, ZipRequest
 
 SOURCES_AT_ONCE = 16
 """A request may name thousands of objects, and each costs a look and a listing."""
@@ -55,7 +55,7 @@ _Page = list[_Found | _Missing]
 class Planner:
     """Plans one request."""
 
-    request: DownloadRequest
+    request: ZipRequest
     catalog: Catalog
     crcs: Discovery
     builder: ManifestBuilder = field(default_factory=ManifestBuilder)

@@ -40,9 +40,21 @@ class Location(NamedTuple):
 
 def parse_url(url: str) -> Location:
     """Take `s3://bucket/key` apart; raises ValueError that says what is wrong. A key stands as it is, not %-encoded."""
+    return _parse_url("source", url)
+
+
+def parse_destination(url: str) -> tuple[str, str]:
+    """Bucket and key of the one object that `s3://bucket/key` names; raises ValueError."""
+    bucket, key, kind = _parse_url("destination", url)
+    if kind is not Kind.EITHER:
+        raise ValueError(f"a destination is one object: s3://bucket/key without a final slash or `*`, not {url!r}")
+    return bucket, key
+
+
+def _parse_url(what: str, url: str) -> Location:
     scheme, separator, rest = url.partition("://")
     if scheme.lower() != "s3" or not separator:
-        raise ValueError(f"a source is written s3://bucket/key, not {url[:200]!r}")
+        raise ValueError(f"a {what} is written s3://bucket/key, not {url[:200]!r}")
     bucket, _, key = rest.partition("/")
     if not _BUCKET.fullmatch(bucket):
         raise ValueError(f"{bucket[:200]!r} is not a bucket's name, in {url[:200]!r}")
@@ -101,19 +113,24 @@ def _as_source(source: object) -> object:
     return {"url": source} if isinstance(source, str) else source
 
 
-class DownloadRequest(_Strict):
-    """One archive to stream."""
+class ZipRequest(_Strict):
+    """What goes into an archive, by which names."""
 
     sources: list[Annotated[SourceRequest, BeforeValidator(_as_source)]] = Field(
         min_length=1, max_length=MAX_SOURCES, description="s3:// URLs, or objects with a `url`."
-    )
-    filename: Annotated[str, StringConstraints(min_length=1, max_length=MAX_FILENAME)] = Field(
-        default="archive.zip", description="What the browser calls it; `.zip` is added where it is missing."
     )
     root: Text | None = Field(default=None, description="A folder that everything in the archive goes into.")
     flatten: bool = Field(default=False, description="No folders: every object by the last part of its key.")
     on_missing: Literal["fail", "skip"] = Field(
         default="fail", description="What a missing source does; `skip` lists them in MISSING.txt in the archive."
+    )
+
+
+class DownloadRequest(ZipRequest):
+    """One archive to stream."""
+
+    filename: Annotated[str, StringConstraints(min_length=1, max_length=MAX_FILENAME)] = Field(
+        default="archive.zip", description="What the browser calls it; `.zip` is added where it is missing."
     )
     expires_in: Annotated[int, Field(ge=60, le=365 * DAY_SECONDS)] = Field(
         default=DAY_SECONDS, description="Seconds for which the link works."
@@ -128,3 +145,89 @@ class DownloadRequest(_Strict):
         if len(named) > MAX_FILENAME:  # what is accepted here is kept, and read again after a restart
             raise ValueError(f"a file's name has at most {MAX_FILENAME} characters, `.zip` included")
         return named
+
+
+JOB_METADATA = "bucketzip-job"
+"""Name of the metadata that tells our object from any other of its key."""
+MAX_TAGS = 10
+MAX_METADATA_BYTES = 2048 - 64
+"""S3 takes 2 KiB; `bucketzip-job` and its value need some of them."""
+
+TagName = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[\w +\-=.:/@]+$")]
+TagValue = Annotated[str, StringConstraints(max_length=256, pattern=r"^[\w +\-=.:/@]*$")]
+MetadataName = Annotated[str, StringConstraints(max_length=128, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+MetadataValue = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]*[!-~])?$")]
+
+
+class ArchiveRequest(ZipRequest):
+    """One archive to write into a bucket, and how S3 is to keep it."""
+
+    destination: str = Field(description="s3://bucket/key of the archive.")
+    if_exists: Literal["fail", "replace", "rename"] = Field(
+        default="fail",
+        description="What an object there does; `rename` puts ` (2)`, ` (3)` ... in front of the extension.",
+    )
+    storage_class: Annotated[str, StringConstraints(max_length=64, pattern="^[A-Z][A-Z0-9_]*$")] | None = Field(
+        default=None, description="As S3 calls it; else STANDARD."
+    )
+    sse: Literal["AES256", "aws:kms"] | None = Field(
+        default=None, description="How S3 encrypts it; else as the bucket says."
+    )
+    kms_key: Annotated[str, StringConstraints(max_length=2048, pattern="^[!-~]+$")] | None = Field(
+        default=None, description="The key of KMS, for `sse: aws:kms`; else AWS's own."
+    )
+    acl: (
+        Literal[
+            "private",
+            "public-read",
+            "public-read-write",
+            "authenticated-read",
+            "aws-exec-read",
+            "bucket-owner-read",
+            "bucket-owner-full-control",
+        ]
+        | None
+    ) = Field(default=None, description="One of S3's canned ACLs.")
+    tags: dict[TagName, TagValue] = Field(default={}, max_length=MAX_TAGS, description="Tags of the object.")
+    metadata: dict[MetadataName, MetadataValue] = Field(
+        default={}, description=f"Metadata of the object, in ASCII, {MAX_METADATA_BYTES:,} bytes in all."
+    )
+    content_type: Annotated[
+        str, StringConstraints(max_length=256, pattern=r"^[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+( *;[ -~]*)?$")
+    ] = Field(default="application/zip", description="What the object is served as.")
+    priority: Annotated[int, Field(ge=-10, le=10)] = Field(
+        default=0, description="Of queued jobs the one with the highest runs first, then the oldest."
+    )
+
+    @property
+    def bucket_and_key(self) -> tuple[str, str]:
+        """The destination, taken apart."""
+        return parse_destination(self.destination)
+
+    @field_validator("destination")
+    @classmethod
+    def _destination(cls, url: str) -> str:
+        parse_destination(url)
+        return url
+
+    @field_validator("tags")
+    @classmethod
+    def _tags(cls, tags: dict[str, str]) -> dict[str, str]:
+        if any(name.lower().startswith("aws:") for name in tags):
+            raise ValueError("tags that begin with `aws:` are AWS's own")
+        return tags
+
+    @field_validator("metadata")
+    @classmethod
+    def _metadata(cls, metadata: dict[str, str]) -> dict[str, str]:
+        if JOB_METADATA in metadata:
+            raise ValueError(f"`{JOB_METADATA}` is set by this server")
+        if sum(len(name) + len(value) for name, value in metadata.items()) > MAX_METADATA_BYTES:
+            raise ValueError(f"metadata has at most {MAX_METADATA_BYTES:,} bytes in all")
+        return metadata
+
+    @model_validator(mode="after")
+    def _key_fits(self) -> "ArchiveRequest":
+        if self.kms_key is not None and self.sse != "aws:kms":
+            raise ValueError("`kms_key` needs `sse` to be aws:kms")
+        return self

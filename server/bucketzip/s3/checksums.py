@@ -25,6 +25,11 @@ def full_object_crc(value: str | None, checksum_type: str | None) -> int | None:
         return None
 
 
+def written(crc: int) -> str:
+    """A CRC-32 as S3 takes it."""
+    return base64.b64encode(struct.pack(">I", crc)).decode()
+
+
 def joined_crc(parts: Iterable["ObjectPartTypeDef"]) -> tuple[int, int] | None:
     """(CRC-32, bytes) of an object by the CRCs of all its parts, in order; None where one has none."""
     crc = size = 0

@@ -23,6 +23,7 @@ from bucketzip import __version__
 from bucketzip.errors import BucketzipError, S3Error, Unsupported
 from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.s3.errors import crossing
+from bucketzip.s3.sending import prepare
 from bucketzip.s3.signing import Route
 from bucketzip.transfer.ports import LabelledCounter
 
@@ -33,6 +34,7 @@ DEFAULT_REGION = "us-east-1"
 _SCOPE = re.compile(rb"Credential=[^/]+/\d+/([^/]+)/([^/]+)/")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SERVER_ERROR = 500
+READ_TIMEOUT_SECONDS = 30.0
 
 
 class _Captured(Exception):
@@ -101,7 +103,7 @@ async def open_s3(
     config = AioConfig(
         max_pool_connections=max_connections,
         connect_timeout=10,
-        read_timeout=30,
+        read_timeout=READ_TIMEOUT_SECONDS,
         retries={"mode": "standard", "max_attempts": 6},
         signature_version="s3v4",
         # Not every S3-compatible server knows the newer defaults; what we need to have verified we verify ourselves.
@@ -113,6 +115,7 @@ async def open_s3(
         with crossing("AWS configuration"):  # a profile that is not there, an endpoint that is no URL
             region = await _region(session)
             client = await stack.enter_async_context(session.create_client("s3", region_name=region, config=config))
+        prepare(client)
         if requests is not None:
             client.meta.events.register(
                 "before-send.s3", lambda event_name, **_: requests.labels(event_name.rpartition(".")[2]).inc()

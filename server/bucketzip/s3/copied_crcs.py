@@ -89,20 +89,6 @@ class CopiedCrcs:
                 group.create_task(one(upload, part_number, piece))
 
 
-class NoRemoteCrcs:
-    """Implements `transfer.ports.RemoteCrcs` where copying is switched off."""
-
-    quick = False
-
-    async def proven(self, sample: Source, size: int) -> bool:
-        """Never."""
-        return False
-
-    async def compute(self, objects: Sequence[tuple[Source, int]]) -> list[int | None]:
-        """Nothing."""
-        return [None] * len(objects)
-
-
 def _pieces(objects: Sequence[tuple[Source, int]]) -> Iterator[_Piece]:
     for number, (_, size) in enumerate(objects):
         yield from _pieces_of(number, size)

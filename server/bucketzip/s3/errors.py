@@ -22,10 +22,12 @@ from botocore.exceptions import (
 from bucketzip.errors import (
     AccessDenied,
     BucketzipError,
+    ContentMismatch,
     CredentialsExpired,
     NoCredentials,
     NoSuchBucket,
     NoSuchObject,
+    NoSuchUpload,
     ObjectArchived,
     S3Error,
     S3Unreachable,
@@ -45,12 +47,14 @@ _BY_CODE: dict[str, type[BucketzipError]] = {
     "NoSuchBucket": NoSuchBucket,
     "NoSuchKey": NoSuchObject,
     "NoSuchVersion": NoSuchObject,
-    "NoSuchUpload": NoSuchObject,
+    "NoSuchUpload": NoSuchUpload,
     "NotFound": NoSuchObject,
     "PreconditionFailed": SourceChanged,
     "InvalidRange": SourceChanged,  # it was longer when it was listed
     "MethodNotAllowed": SourceChanged,  # the version asked for is a delete marker
     "InvalidObjectState": ObjectArchived,
+    "BadDigest": ContentMismatch,
+    "XAmzContentSHA256Mismatch": ContentMismatch,
     "AccessDenied": AccessDenied,
     "AllAccessDisabled": AccessDenied,
     "AccountProblem": AccessDenied,
@@ -80,8 +84,8 @@ _BY_STATUS: dict[int, type[BucketzipError]] = {
 
 _CODE = re.compile(rb"<Code>([^<]{1,100})</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<]{1,1000})</Message>")
+READING = "s3:GetObject on the objects and s3:ListBucket on the bucket (and kms:Decrypt for its key)"
 _HINTS: dict[str, str] = {
-    "AccessDenied": "allow s3:GetObject on the objects and s3:ListBucket on the bucket (and kms:Decrypt for its key)",
     "InvalidAccessKeyId": "the access key is not known to this endpoint",
     "SignatureDoesNotMatch": "the secret key does not fit the access key",
     "RequestTimeTooSkewed": "this machine's clock is wrong; set it (chrony)",
@@ -89,12 +93,15 @@ _HINTS: dict[str, str] = {
 _SERVER_ERROR = 500
 
 
-def from_s3(status: int, code: str, message: str, where: str) -> BucketzipError:
-    """The error for an answer of S3 to a request about `where` (a bucket or an object, as `s3://...`)."""
+def from_s3(status: int, code: str, message: str, where: str, *, allow: str = READING) -> BucketzipError:
+    """The error for an answer of S3 to a request about `where` (a bucket or an object, as `s3://...`).
+
+    `allow`: what the role needs for it.
+    """
     by_status = _BY_STATUS.get(status, S3Error)
     kind = _BY_CODE.get(code, by_status)
     said = ", ".join(part for part in (code or f"status {status}", message) if part)
-    hint = _HINTS.get(code if code in _HINTS else "AccessDenied" if kind is AccessDenied else "", "")
+    hint = _HINTS.get(code, f"allow {allow}" if kind is AccessDenied else "")
     return kind(f"{where}: S3 says {said}" + (f"; {hint}" if hint else ""))
 
 
@@ -105,8 +112,8 @@ def parse_error(body: bytes) -> tuple[str, str]:
 
 
 @contextmanager
-def crossing(where: str) -> Iterator[None]:
-    """Turn what botocore and its HTTP client raise about `where` into our errors."""
+def crossing(where: str, *, allow: str = READING) -> Iterator[None]:
+    """Turn what botocore and its HTTP client raise about `where` into our errors; `allow` as in `from_s3`."""
     try:
         yield
     except ClientError as error:
@@ -114,7 +121,7 @@ def crossing(where: str) -> Iterator[None]:
         status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
         said = answer.get("Error", {})
         code = said.get("Code", "")
-        raise from_s3(status, "" if code.isdigit() else code, said.get("Message", ""), where) from error
+        raise from_s3(status, "" if code.isdigit() else code, said.get("Message", ""), where, allow=allow) from error
     except NoCredentialsError as error:
         raise NoCredentials from error
     except PartialCredentialsError as error:

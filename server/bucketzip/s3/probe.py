@@ -41,9 +41,12 @@ class Prober:
         self._probes = probes
         self._running = SingleFlight[Probe, Verdict]()
 
-    async def verdict(self, sample: Source, size: int) -> Verdict:
-        """Whether copies of objects of the sample's bucket can be believed; never raises what S3 says."""
-        bucket = self._scratch.bucket_for(sample.bucket)
+    async def verdict(self, sample: Source, size: int, *, into: str = "") -> Verdict:
+        """Whether copies of objects of the sample's bucket can be believed; never raises what S3 says.
+
+        Copies `into` a bucket, or into scratch uploads.
+        """
+        bucket = into or self._scratch.bucket_for(sample.bucket)
         probe = Probe(str(self._s3.client.meta.endpoint_url), sample.bucket, bucket)
         known = await self._probes.get(probe)
         if known is not None:
@@ -55,7 +58,7 @@ class Prober:
     async def _probe(self, probe: Probe, sample: Source, size: int) -> Verdict:
         seconds = FAILED_SECONDS
         try:
-            reason = await self._try(sample, size)
+            reason = await self._try(sample, size, probe.scratch)
         except AccessDenied as error:
             reason, seconds = str(error), DENIED_SECONDS
         except (S3Unreachable, SlowDown) as error:
@@ -70,11 +73,11 @@ class Prober:
             _log.info("copies inside S3 are not used: %s", reason, extra={"bucket": probe.source})
         return verdict
 
-    async def _try(self, sample: Source, size: int) -> str:
+    async def _try(self, sample: Source, size: int, bucket: str) -> str:
         """What is wrong with a copy of a range in the middle; nothing where it is right."""
         start = (size - PROBED_BYTES) // 2
         stop = start + PROBED_BYTES
-        async with self._scratch.upload(sample.bucket) as upload:
+        async with self._scratch.upload(sample.bucket, into=bucket) as upload:
             told = await upload.copy(1, sample, (start, stop))
             listed_bytes = await upload.part_size(1)
             read = await self._read(sample, start, stop)

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bucketzip.archive.manifest import Source
 from bucketzip.errors import BucketzipError, NoSuchObject, S3Error, S3Unreachable
-from bucketzip.s3.checksums import full_object_crc
 from bucketzip.s3.client import S3
+from bucketzip.s3.copying import Target, copy_part
 from bucketzip.s3.errors import crossing
 from bucketzip.state.probes import ScratchUpload, ScratchUploads
 from bucketzip.state.processes import Processes
 
 if TYPE_CHECKING:  # stubs, for the type checker alone
-    from types_aiobotocore_s3.type_defs import CreateMultipartUploadOutputTypeDef, UploadPartCopyRequestTypeDef
+    from types_aiobotocore_s3.type_defs import CreateMultipartUploadOutputTypeDef
 
 _log = logging.getLogger(__name__)
 
@@ -50,22 +50,8 @@ class Upload:
 
     async def copy(self, number: int, source: Source, part: tuple[int, int] | None = None) -> int | None:
         """Copy an object, or its bytes `[start, stop)`, as part `number`; returns the CRC-32 that S3 tells, if any."""
-        origin = {"Bucket": source.bucket, "Key": source.key}
-        if source.version_id:
-            origin["VersionId"] = source.version_id
-        asked: UploadPartCopyRequestTypeDef = {
-            "Bucket": self.bucket,
-            "Key": self.key,
-            "UploadId": self.upload_id,
-            "PartNumber": number,
-            "CopySource": origin,  # type: ignore[typeddict-item]  # the version is optional there
-            "CopySourceIfMatch": source.etag,
-        }
-        if part is not None:  # AWS takes a range only of sources over 5 MB
-            asked["CopySourceRange"] = f"bytes={part[0]}-{part[1] - 1}"
-        with crossing(f"s3://{source.bucket}/{source.key}"):
-            answer = await self._s3.client.upload_part_copy(**asked)
-        return full_object_crc(answer.get("CopyPartResult", {}).get("ChecksumCRC32"), None)
+        target = Target(self.bucket, self.key, self.upload_id)
+        return (await copy_part(self._s3, target, number, source, part)).crc
 
     async def part_size(self, number: int) -> int | None:
         """The size of a part by S3's list of them."""
@@ -99,9 +85,12 @@ class Scratch:
         return self._place.bucket or source_bucket
 
     @asynccontextmanager
-    async def upload(self, source_bucket: str) -> AsyncIterator[Upload]:
-        """An upload for copies of a bucket's objects, aborted at the end however that comes."""
-        bucket = self.bucket_for(source_bucket)
+    async def upload(self, source_bucket: str, *, into: str = "") -> AsyncIterator[Upload]:
+        """An upload for copies of a bucket's objects, aborted at the end however that comes.
+
+        It goes `into` a bucket, or to the place for scratch uploads.
+        """
+        bucket = into or self.bucket_for(source_bucket)
         noted = ScratchUpload(bucket, f"{self._place.prefix}{uuid.uuid4().hex}", self._processes.own)
         await self._uploads.begun(noted)
         upload_id, settled = "", False

@@ -68,6 +68,61 @@ MIGRATIONS = (
         PRIMARY KEY (bucket, key)
     ) STRICT;
     """,
+    """
+    CREATE TABLE jobs (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        owner TEXT NOT NULL,
+        idempotency_key TEXT,
+        request TEXT NOT NULL,
+        request_digest TEXT NOT NULL,
+        priority INTEGER NOT NULL,
+        state TEXT NOT NULL CHECK (
+            state IN ('queued', 'planning', 'running', 'finishing', 'succeeded', 'failed', 'cancelled')
+        ),
+        error_code TEXT,
+        error_detail TEXT,
+        cancel_reason TEXT,
+        created_at INTEGER NOT NULL,
+        started_at INTEGER,
+        finished_at INTEGER,
+        runner TEXT,
+        bucket TEXT NOT NULL,
+        key TEXT NOT NULL,
+        token TEXT NOT NULL,
+        manifest TEXT,
+        copy_from TEXT NOT NULL,
+        no_copy TEXT NOT NULL,
+        replans INTEGER NOT NULL,
+        creating_at REAL,
+        upload_id TEXT,
+        checksums INTEGER,
+        bytes INTEGER,
+        entries INTEGER,
+        parts INTEGER,
+        copied_bytes_done INTEGER NOT NULL,
+        built_bytes_done INTEGER NOT NULL,
+        entries_done INTEGER NOT NULL,
+        pace_at REAL,
+        pace_bytes INTEGER,
+        next_pace_at REAL,
+        next_pace_bytes INTEGER,
+        revision INTEGER NOT NULL,
+        notes TEXT NOT NULL,
+        result TEXT,
+        UNIQUE (owner, idempotency_key)
+    ) STRICT;
+    CREATE INDEX jobs_by_state ON jobs (state, priority DESC, number);
+    CREATE TABLE receipts (
+        job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+        part INTEGER NOT NULL,
+        etag TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        crc INTEGER NOT NULL,
+        pieces BLOB NOT NULL,
+        PRIMARY KEY (job_id, part)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 """Each brings the file from one version to the next; a landed one is never changed."""
 
@@ -85,25 +140,38 @@ class Database:
         self._connection = connection
         self._thread = thread
 
-    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a function as one transaction: committed when it returns, rolled back when it raises."""
-        return await self._in_thread("BEGIN IMMEDIATE", function)
+    async def run(self, function: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
+        """Run a function as one transaction: committed when it returns, rolled back when it raises.
+
+        One that is not durable costs no wait for the disk. It outlives this process, but a machine that loses power
+        may forget it, up to the next durable one.
+        """
+        return await self._in_thread("BEGIN IMMEDIATE", function, durable=durable)
 
     async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run a function that writes nothing: it sees one state of the file, and waits for no other process."""
         return await self._in_thread("BEGIN", function)
 
-    async def _in_thread(self, begin: str, function: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, begin, function)
+    async def _in_thread(self, begin: str, function: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
+        transact = self._transact if durable else self._transact_undurably
+        return await asyncio.get_running_loop().run_in_executor(self._thread, transact, begin, function)
+
+    def _transact_undurably(self, begin: str, function: Callable[[sqlite3.Connection], T]) -> T:
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            return self._transact(begin, function)
+        finally:
+            self._connection.execute("PRAGMA synchronous = FULL")
 
     def _transact(self, begin: str, function: Callable[[sqlite3.Connection], T]) -> T:
         self._connection.execute(begin)
         try:
             result = function(self._connection)
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # where the disk is full, SQLite has rolled back already
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
         return result
 
 

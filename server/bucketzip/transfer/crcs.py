@@ -43,7 +43,7 @@ class Crcs:
             where = "its entry" if isinstance(source, bytes) else f"s3://{source.bucket}/{source.key}"
             raise ContentMismatch(
                 f"{where}: CRC-32 {crc:08x} was read, {known:08x} was known of it; "
-                f"ask for a new link with POST /downloads, which will not trust that"
+                f"ask for the archive anew, which will not trust that"
             )
 
     def recall(self, entry: int, crc: int) -> None:

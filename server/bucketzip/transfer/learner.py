@@ -29,7 +29,9 @@ LINGER_SECONDS = 60.0
 class Learner:
     """The learner of one archive. Its task is there only while there is something to learn."""
 
-    def __init__(self, engine: Engine, layout: Layout, crcs: Crcs, memory: CrcMemory, remote: RemoteCrcs) -> None:
+    def __init__(
+        self, engine: Engine, layout: Layout, crcs: Crcs, memory: CrcMemory, remote: RemoteCrcs | None
+    ) -> None:
         self._engine = engine
         self._layout = layout
         self._crcs = crcs
@@ -102,7 +104,7 @@ class Learner:
                     self._wanted.popleft()
                     continue
                 unknown = [entry for entry in batch if self._crcs.get(entry) is None]
-                await self._recall(unknown)
+                await self.recall(unknown)
                 await self._have_computed(unknown)
                 await self._compute(unknown)
                 await asyncio.sleep(0)
@@ -110,8 +112,8 @@ class Learner:
             self._wanted.clear()
             self._progress.set()
 
-    async def _recall(self, entries: Sequence[int]) -> None:
-        """Learn what an earlier download learned."""
+    async def recall(self, entries: Sequence[int]) -> None:
+        """Learn what an earlier download learned of these entries."""
         asked = [self._pinned(entry) for entry in entries]
         for entry, crc in zip(entries, await self._memory.recall(asked), strict=True):
             if crc is not None:
@@ -120,6 +122,8 @@ class Learner:
 
     async def _have_computed(self, entries: Sequence[int]) -> None:
         """Ask S3 for those of large entries, a bucket at a time, where that is not slower than to read them."""
+        if self._remote is None:
+            return
         large: dict[str, list[int]] = {}
         for entry in entries:
             if self._layout.manifest.sizes[entry] > READ_AHEAD_BYTES and self._crcs.get(entry) is None:

@@ -26,7 +26,9 @@ RECENT_SECONDS = 60.0
 class Opened:
     """One archive, opened."""
 
-    def __init__(self, engine: Engine, layout: Layout, crcs: Crcs, memory: CrcMemory, remote: RemoteCrcs) -> None:
+    def __init__(
+        self, engine: Engine, layout: Layout, crcs: Crcs, memory: CrcMemory, remote: RemoteCrcs | None
+    ) -> None:
         self.layout = layout
         self._engine = engine
         self._memory = memory
@@ -54,7 +56,7 @@ class OpenArchives:
     """The archives in use, by digest; one that nobody sends any more is let go."""
 
     def __init__(
-        self, open_manifest: Callable[[str], Manifest], engine: Engine, memory: CrcMemory, remote: RemoteCrcs
+        self, open_manifest: Callable[[str], Manifest], engine: Engine, memory: CrcMemory, remote: RemoteCrcs | None
     ) -> None:
         self._open = open_manifest
         self._engine = engine

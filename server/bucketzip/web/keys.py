@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from bucketzip.jobs.archives import Archives
 from bucketzip.metrics import Metrics
 from bucketzip.plan.downloads import Downloads
 from bucketzip.settings import Settings
@@ -15,9 +16,10 @@ SETTINGS = web.AppKey("SETTINGS", Settings)
 METRICS = web.AppKey("METRICS", Metrics)
 DOWNLOADS = web.AppKey("DOWNLOADS", Downloads)
 ARCHIVES = web.AppKey("ARCHIVES", OpenArchives)
+ARCHIVE_JOBS = web.AppKey("ARCHIVE_JOBS", Archives)
 CRC_MEMORY: web.AppKey[CrcMemory] = web.AppKey("CRC_MEMORY")
 ENGINE = web.AppKey("ENGINE", Engine)
-CHECK_READY: web.AppKey[Callable[[], None]] = web.AppKey("CHECK_READY")
+CHECK_READY: web.AppKey[Callable[[], object]] = web.AppKey("CHECK_READY")
 """Raises what keeps this server from serving."""
 
 REQUEST_ID = web.RequestKey("REQUEST_ID", str)

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from bucketzip.web.handlers import downloads, health, manifest, openapi
+from bucketzip.web.handlers import archives, downloads, health, manifest, openapi
 
 
 def routes() -> list[web.RouteDef]:
@@ -11,6 +11,11 @@ def routes() -> list[web.RouteDef]:
         web.post("/downloads", downloads.create),
         web.get("/d/{capability}/manifest.json", manifest.manifest),  # in front of any other name
         web.get("/d/{capability}/{filename}", downloads.download),
+        web.post("/archives", archives.create),
+        web.get("/archives", archives.page),
+        web.get("/archives/{id}", archives.show),
+        web.get("/archives/{id}/events", archives.events, allow_head=False),
+        web.delete("/archives/{id}", archives.cancel),
         web.get("/healthz", health.healthz),
         web.get("/readyz", health.readyz),
         web.get("/metrics", health.metrics),

@@ -7,12 +7,11 @@ import time
 from urllib.parse import quote
 
 from aiohttp import web
-from pydantic import ValidationError
 
+from bucketzip.archive.manifest import ManifestError
 from bucketzip.errors import (
     BucketzipError,
     ContentMismatch,
-    InvalidRequest,
     LinkExpired,
     NoSuchBucket,
     NoSuchLink,
@@ -29,7 +28,9 @@ from bucketzip.state.links import Link
 from bucketzip.transfer.opened import Opened
 from bucketzip.transfer.pump import ClientStalled, Pump
 from bucketzip.web import keys
+from bucketzip.web.bodies import read_body
 from bucketzip.web.disposition import attachment
+from bucketzip.web.origin import origin
 from bucketzip.web.ranges import Asked, Outcome, decide
 from bucketzip.web.send import ResponseSink
 
@@ -41,13 +42,13 @@ FIRST_BYTE_SECONDS = 30.0
 
 async def create(request: web.Request) -> web.Response:
     """POST /downloads: plan an archive, answer with its link."""
-    wanted = await _read(request)
+    wanted = await read_body(request, DownloadRequest)
     app = request.app
     began = time.monotonic()
     capability, _ = await app[keys.DOWNLOADS].create(wanted, OWNER)
     link = await app[keys.DOWNLOADS].planned(capability, app[keys.SETTINGS].planning_wait_seconds)
     assert link is not None
-    url = f"{_origin(request)}/d/{capability}/{quote(link.filename, safe='')}"
+    url = f"{origin(request)}/d/{capability}/{quote(link.filename, safe='')}"
     answer: dict[str, object] = {"url": url, "filename": link.filename, "expires_at": _utc(link.expires_at)}
     if link.state == "planning":
         return web.json_response({**answer, "state": "planning"}, status=202, headers={"Location": url})
@@ -180,29 +181,8 @@ async def _open(request: web.Request, link: Link) -> Opened:
         raise recorded(link.error_code or "", link.error_detail or "")
     try:
         return await request.app[keys.ARCHIVES].get(link.manifest)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ManifestError) as error:  # gone, or written by another release
         raise NoSuchLink("the plan behind this link is gone; ask for a new one with POST /downloads") from error
-
-
-async def _read(request: web.Request) -> DownloadRequest:
-    try:
-        return DownloadRequest.model_validate_json(await request.read())
-    except ValidationError as error:
-        raise InvalidRequest(
-            "; ".join(_said(each["loc"], each["msg"], each["type"]) for each in error.errors())
-        ) from error
-
-
-def _said(location: tuple[int | str, ...], message: str, kind: str) -> str:
-    where = ".".join(map(str, location)) or "the body"
-    if kind == "extra_forbidden":
-        known = ", ".join(DownloadRequest.model_fields)
-        return f"{where}: unknown field" + (f" (known: {known})" if len(location) == 1 else "")
-    return f"{where}: {message}"
-
-
-def _origin(request: web.Request) -> str:
-    return request.app[keys.SETTINGS].public_url or str(request.url.origin())
 
 
 def _utc(seconds: int) -> str:

@@ -20,4 +20,7 @@ async def readyz(request: web.Request) -> web.Response:
 async def metrics(request: web.Request) -> web.Response:
     """Prometheus' text format."""
     instruments = request.app[keys.METRICS]
+    for state, jobs in (await request.app[keys.ARCHIVE_JOBS].counts()).items():
+        if not state.is_final:
+            instruments.archives.labels(state).set(jobs)
     return web.Response(body=instruments.exposition(), headers={"Content-Type": instruments.content_type})

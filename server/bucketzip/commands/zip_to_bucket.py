@@ -1,0 +1,136 @@
+"""`bucketzip zip ... s3://bucket/key`: a job of its own, run in the foreground."""
+
+import asyncio
+import json
+import time
+from functools import partial
+from typing import NamedTuple
+
+from bucketzip.commands import CommandError
+from bucketzip.commands.signals import Interrupted, interruptible
+from bucketzip.commands.zip_outcome import FAILED, GO_ON, zipping
+from bucketzip.errors import BucketzipError, ContentMismatch
+from bucketzip.jobs import requested
+from bucketzip.jobs.model import Job, State, as_json, progress
+from bucketzip.machine import Machine, open_machine
+from bucketzip.metrics import Metrics
+from bucketzip.plan.request import ArchiveRequest
+from bucketzip.settings import Settings
+from bucketzip.state import workspaces
+from bucketzip.terminal import MIB, StatusLine, amount, entries, pace, printable
+
+OWNER = "zip"
+DISCARDED = "discarded"
+
+
+class _End(NamedTuple):
+    """What came of it."""
+
+    job: Job | None
+    """None where there was nothing to discard."""
+    left_behind: bool
+    """Whether an upload is in S3 that could not be aborted."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nobody needs anything of its state. A CRC that was refuted will not be trusted by the next run."""
+        refuted = self.job is not None and self.job.error_code == ContentMismatch.code
+        return not self.left_behind and not refuted
+
+
+def zip_to_bucket(
+    request: ArchiveRequest, settings: Settings, line: StatusLine, *, for_programs: bool, discard: bool
+) -> int:
+    """Make the archive, or throw away what an earlier run has done of it; returns the exit status."""
+    digest = requested.digest(request)
+    with (
+        zipping(request.destination, settings, as_json=for_programs),
+        workspaces.kept(settings.state_dir, digest) as workspace,
+    ):
+        ours = settings.model_copy(update={"state_dir": workspace.path})
+        try:
+            end = asyncio.run(interruptible(_discard(ours, line) if discard else _make(request, ours, line)))
+        except Interrupted as stopped:
+            line.write(f"stopped: {GO_ON}\n")
+            return stopped.status
+        except BucketzipError:
+            workspace.over = workspace.new  # there is no job in it
+            raise
+        workspace.over = end.is_clean
+    if end.left_behind:
+        line.write("its upload could not be aborted: it is still in S3, until this command with --discard succeeds\n")
+    if discard:
+        print("discarded" if end.job else "there is nothing to discard")
+        return FAILED if end.left_behind else 0
+    assert end.job is not None
+    return _told(end.job, for_programs=for_programs)
+
+
+async def _make(request: ArchiveRequest, settings: Settings, line: StatusLine) -> _End:
+    async with open_machine(settings, Metrics()) as machine:
+        machine.check_credentials()
+        # Jobs that ended stay where their uploads could not be aborted. This is the one after them.
+        ended = sum(jobs for state, jobs in (await machine.jobs.counts()).items() if state.is_final)
+        job, new = await machine.jobs.create(request, OWNER, f"{requested.digest(request)}-{ended}")
+        if not new:
+            line.write("going on where an earlier run has stopped\n")
+        async with machine.runner.running(settings.state_dir):
+            job = await _watched(machine, job, line)
+        return await _end(machine, job)
+
+
+async def _discard(settings: Settings, line: StatusLine) -> _End:
+    async with open_machine(settings, Metrics()) as machine:
+        job = next(iter((await machine.jobs.page(limit=1)).jobs), None)
+        if job is not None and not job.state.is_final:
+            job = await machine.jobs.cancel(job.id, DISCARDED)
+            async with machine.runner.running(settings.state_dir):
+                job = await _watched(machine, job, line)
+        return await _end(machine, job)
+
+
+async def _end(machine: Machine, job: Job | None) -> _End:
+    await machine.undo.leftovers()
+    return _End(job, await machine.jobs.have_leftovers())
+
+
+async def _watched(machine: Machine, job: Job, line: StatusLine) -> Job:
+    """The job at its end; meanwhile it is told about."""
+    said: list[str] = []
+    try:
+        async for now in machine.jobs.watch(job.id):
+            job, notes = now, json.loads(now.notes)
+            for note in notes[len(said) :]:
+                line.write(f"{printable(note)}\n")
+            said = notes
+            line.show(partial(_status, job))
+    finally:
+        line.clear()
+    return job
+
+
+def _status(job: Job) -> str:
+    done = progress(job, time.time())
+    if done.of_bytes is None:
+        return str(job.state)
+    said = [amount(done.bytes, done.of_bytes), f"{done.entries:,} of {entries(done.of_entries or 0)}"]
+    said.append(f"{done.copied_bytes / MIB:,.0f} MiB copied, {done.built_bytes / MIB:,.0f} built")
+    if done.bytes_per_second:
+        said.append(pace(done.bytes_per_second, done.of_bytes - done.bytes))
+    return "  ".join(said)
+
+
+def _told(job: Job, *, for_programs: bool) -> int:
+    """Say what came of it; returns the exit status, or raises CommandError."""
+    if for_programs:
+        print(json.dumps(as_json(job, time.time())))
+    if job.state is not State.SUCCEEDED or job.result is None:
+        raise CommandError(printable(job.error_detail or f"it was {job.state}"), FAILED)
+    if not for_programs:
+        result = json.loads(job.result)
+        print(
+            f"{printable(f's3://{job.bucket}/{job.key}')}: {entries(result['entries'])}, {result['bytes']:,} bytes in "
+            f"{result['seconds']:.1f} s, of them {result['copied_bytes']:,} copied by S3 and "
+            f"{result['built_bytes']:,} through this host"
+        )
+    return 0

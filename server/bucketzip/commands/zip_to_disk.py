@@ -1,0 +1,187 @@
+"""`bucketzip zip ... a.zip` and `bucketzip zip ... -`: into a file, which can go on after anything, and into a pipe."""
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from bucketzip.commands import CommandError
+from bucketzip.commands.signals import Interrupted, interruptible
+from bucketzip.commands.zip_outcome import FAILED, GO_ON, zipping
+from bucketzip.errors import ContentMismatch
+from bucketzip.local import part_file
+from bucketzip.local.part_file import PartFile
+from bucketzip.local.saving import pipe, save
+from bucketzip.machine import Machine, open_machine
+from bucketzip.metrics import Metrics
+from bucketzip.plan.planner import Planner
+from bucketzip.plan.request import ZipRequest
+from bucketzip.settings import Settings
+from bucketzip.state import workspaces
+from bucketzip.terminal import MIB, StatusLine, amount, entries, pace, printable
+from bucketzip.transfer.opened import Opened
+
+LEAST_PACE_SECONDS = 1.0
+"""A pace that was measured for less says nothing."""
+
+
+class Saved(NamedTuple):
+    """What came of it."""
+
+    destination: str
+    etag: str
+    bytes: int
+    entries: int
+    from_byte: int
+    """What was before it had been there."""
+    seconds: float
+    state: str = "succeeded"
+
+    def __str__(self) -> str:
+        """For people."""
+        rate = (self.bytes - self.from_byte) / MIB / max(self.seconds, 1e-3)
+        return (
+            f"{printable(self.destination)}: {entries(self.entries)}, {self.bytes:,} bytes, "
+            f"in {self.seconds:.1f} s ({rate:,.0f} MiB/s)"
+        )
+
+
+def zip_to_file(
+    request: ZipRequest,
+    path: Path,
+    settings: Settings,
+    line: StatusLine,
+    *,
+    replace: bool,
+    for_programs: bool,
+    discard: bool,
+) -> int:
+    """Make the archive, or throw away what an earlier run has done of it; returns the exit status."""
+    wanted = json.dumps([request.model_dump(mode="json"), str(path.absolute())], sort_keys=True)
+    with (
+        zipping(str(path), settings, as_json=for_programs),
+        workspaces.kept(settings.state_dir, hashlib.sha256(wanted.encode()).hexdigest()) as workspace,
+    ):
+        try:
+            if discard:
+                print("discarded" if part_file.is_begun(path) else "there is nothing to discard")
+                part_file.discard(path)
+                return 0
+            if path.exists() and not replace:
+                raise CommandError(f"{path} is there already; name another, or --if-exists replace", FAILED)
+            ours = settings.model_copy(update={"state_dir": workspace.path})
+            saved = asyncio.run(interruptible(_to_file(request, path, ours, line, replace=replace)))
+        except Interrupted as stopped:
+            line.write(f"stopped: {GO_ON}\n")
+            return stopped.status
+        finally:
+            workspace.over = not part_file.is_begun(path)
+    print(json.dumps(saved._asdict()) if for_programs else saved)
+    return 0
+
+
+def zip_to_pipe(request: ZipRequest, descriptor: int, settings: Settings, line: StatusLine) -> int:
+    """Write the archive to a descriptor; returns the exit status."""
+    with (
+        zipping("-", settings, as_json=False),
+        workspaces.thrown_away(settings.state_dir) as workspace,
+        _not_blocking(descriptor),
+    ):
+        ours = settings.model_copy(update={"state_dir": workspace.path})
+        try:
+            asyncio.run(interruptible(_to_pipe(request, descriptor, ours, line)))
+        except Interrupted as stopped:
+            return stopped.status
+        except BrokenPipeError:
+            return 128 + signal.SIGPIPE
+    return 0
+
+
+async def _to_file(request: ZipRequest, path: Path, settings: Settings, line: StatusLine, *, replace: bool) -> Saved:
+    async with open_machine(settings, Metrics()) as machine:
+        began = time.monotonic()
+        opened = await _planned(request, machine, line)
+        layout = opened.layout
+        part = await asyncio.to_thread(PartFile, path, layout.etag, layout.size)
+        try:
+            if part.why_anew is not None:
+                line.write(f"{part.path}: {part.why_anew}, so it is begun anew\n")
+            elif part.length:
+                line.write(f"going on after {part.length:,} of {layout.size:,} bytes\n")
+            start = part.length
+            try:
+                await save(opened, machine.engine, part, _shown(opened, start, line))
+            except ContentMismatch:
+                await opened.keep_refuted()  # the next run will not trust it, and so make another archive
+                raise
+            finally:
+                line.clear()
+            await asyncio.to_thread(part.finish, replace=replace)
+        finally:
+            await asyncio.to_thread(part.close)
+        return Saved(
+            destination=str(path),
+            etag=layout.etag,
+            bytes=layout.size,
+            entries=len(layout.manifest),
+            from_byte=start,
+            seconds=round(time.monotonic() - began, 3),
+        )
+
+
+async def _to_pipe(request: ZipRequest, descriptor: int, settings: Settings, line: StatusLine) -> None:
+    async with open_machine(settings, Metrics()) as machine:
+        opened = await _planned(request, machine, line)
+        try:
+            await pipe(opened, machine.engine, descriptor, _shown(opened, 0, line))
+        finally:
+            line.clear()
+
+
+async def _planned(request: ZipRequest, machine: Machine, line: StatusLine) -> Opened:
+    """The archive to be made; says what is missing."""
+    machine.check_credentials()
+    line.show(lambda: "planning")
+    planner = Planner(request, machine.catalog, machine.discovery())
+    builder = await planner.plan()
+    if planner.missing:
+        line.write(f"{len(planner.missing):,} missing, which MISSING.txt in the archive tells\n")
+    return await machine.archives.get(await asyncio.to_thread(machine.manifests.write, builder))
+
+
+def _shown(opened: Opened, start: int, line: StatusLine) -> Callable[[int], None]:
+    """Shows how far it is, beginning now at byte `start`."""
+    manifest, size = opened.layout.manifest, opened.layout.size
+    began = time.monotonic()
+
+    def written(length: int) -> None:
+        def status() -> str:
+            passed = (
+                len(manifest) - len(manifest.entries_from(length)) if length < manifest.content_bytes else len(manifest)
+            )
+            said = f"{amount(length, size)}  {passed:,} of {entries(len(manifest))}"
+            seconds = time.monotonic() - began
+            if seconds < LEAST_PACE_SECONDS:
+                return said
+            return f"{said}  {pace((length - start) / seconds, size - length)}"
+
+        line.show(status)
+
+    return written
+
+
+@contextmanager
+def _not_blocking(descriptor: int) -> Iterator[None]:
+    """Meanwhile, for it is shared with the processes that have it too."""
+    before = os.get_blocking(descriptor)
+    os.set_blocking(descriptor, False)
+    try:
+        yield
+    finally:
+        os.set_blocking(descriptor, before)

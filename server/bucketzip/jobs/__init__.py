@@ -1,0 +1,1 @@
+"""Archives written into a bucket: durable jobs, by ports only."""

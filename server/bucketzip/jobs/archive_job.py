@@ -1,0 +1,128 @@
+"""What is to be written: planned once, and found again the same after any crash.
+
+The plan is deterministic, and what it decided is kept: the manifest by its digest, and from which buckets S3 may copy,
+since that decides how the archive is cut into parts. The bytes of the archive do not depend on it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bucketzip.archive.arrange import arrange
+from bucketzip.archive.layout import Layout
+from bucketzip.archive.limits import AWS
+from bucketzip.archive.manifest import Manifest, ManifestBuilder, Source
+from bucketzip.archive.parts import ArchiveTooLarge, Kind, Part, plan_parts
+from bucketzip.errors import TooLargeForUpload
+from bucketzip.jobs.ports import Destination, Multipart
+from bucketzip.plan.catalog import Catalog
+from bucketzip.plan.discovery import Discovery
+from bucketzip.plan.hidden import Hiding
+from bucketzip.plan.planner import Planner
+from bucketzip.plan.request import ArchiveRequest
+from bucketzip.state.manifests import Manifests
+from bucketzip.transfer.ports import CrcMemory
+
+MOST_BUILT_BYTES = 64 << 20
+"""Built parts are made in memory."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What planning decided. S3 may copy from the buckets `copy_from`; `notes` say why not from others."""
+
+    manifest: str
+    size: int
+    entries: int
+    parts: int
+    copy_from: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class ArchivePlanning:
+    """Plans archives that are written into a bucket."""
+
+    def __init__(self, catalog: Catalog, manifests: Manifests, memory: CrcMemory, multipart: Multipart) -> None:
+        self._catalog = catalog
+        self._manifests = manifests
+        self._memory = memory
+        self._multipart = multipart
+
+    async def plan(self, request: ArchiveRequest, destination: Destination, no_copy: Sequence[str]) -> Planned:
+        """List the sources, and decide everything; from the buckets `no_copy` nothing is copied.
+
+        Raises what is missing or does not fit.
+        """
+        crcs = Discovery(self._memory, None, most_copied_bytes=0)  # copies will tell them
+        builder = ManifestBuilder(descriptors=False)
+        catalog = Hiding(self._catalog, *destination)
+        await Planner(request, catalog, crcs, builder).plan()
+        digest = await asyncio.to_thread(self._arrange_and_write, builder)
+        manifest = await asyncio.to_thread(self._manifests.open, digest)
+        layout = Layout(manifest, digest)
+        copy_from, notes = await self._copyable(manifest, destination, no_copy)
+        if catalog.hidden:
+            notes = (*notes, f"{destination.url} is left out: it is the archive itself")
+        parts = await asyncio.to_thread(cut, layout, copy_from)
+        return Planned(digest, layout.size, len(manifest), len(parts), copy_from, notes)
+
+    def _arrange_and_write(self, builder: ManifestBuilder) -> str:
+        builder.arrange(arrange(builder.sizes))
+        return self._manifests.write(builder)
+
+    async def _copyable(
+        self, manifest: Manifest, destination: Destination, no_copy: Sequence[str]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        samples = await asyncio.to_thread(_samples, manifest)
+        copy_from: list[str] = []
+        notes: list[str] = []
+        for bucket, (source, size) in samples.items():
+            if bucket in no_copy:
+                continue
+            proof = await self._multipart.may_copy(source, size, destination)
+            if proof.proven:
+                copy_from.append(bucket)
+            else:
+                notes.append(
+                    f"nothing is copied from s3://{bucket}, all of it passes through this host: {proof.reason}"
+                )
+        return tuple(copy_from), tuple(notes)
+
+
+def cut(layout: Layout, copy_from: Sequence[str]) -> list[Part]:
+    """The parts of the archive: always the same for the same layout and buckets. Takes a while: for a thread."""
+    manifest, buckets = layout.manifest, frozenset(copy_from)
+
+    def may_copy(entry: int) -> bool:
+        source = manifest.source(entry)
+        return not isinstance(source, bytes) and source.bucket in buckets
+
+    try:
+        parts = plan_parts(layout, may_copy=may_copy)
+    except ArchiveTooLarge as error:
+        raise TooLargeForUpload(str(error)) from error
+    longest = max(part.length for part in parts if part.kind is not Kind.COPIED)
+    if longest > MOST_BUILT_BYTES:
+        raise TooLargeForUpload(
+            f"parts of {longest:,} bytes would have to be built in memory, and {MOST_BUILT_BYTES:,} is the most: "
+            f"with {AWS.most_parts:,} parts the archive of {layout.size:,} bytes needs more of it copied by S3"
+        )
+    return parts
+
+
+def _samples(manifest: Manifest) -> dict[str, tuple[Source, int]]:
+    """An object of each bucket that S3 may have to copy from; better one with a CRC: some take that for the copy's."""
+    samples: dict[str, tuple[Source, int]] = {}
+    with_crc: set[str] = set()
+    for entry, size in enumerate(manifest.sizes):
+        if size <= AWS.least_bytes:
+            continue
+        source = manifest.source(entry)
+        if isinstance(source, bytes):
+            continue
+        known = manifest.crc(entry) is not None
+        if source.bucket not in samples or (known and source.bucket not in with_crc):
+            samples[source.bucket] = (source, size)
+            if known:
+                with_crc.add(source.bucket)
+    return samples

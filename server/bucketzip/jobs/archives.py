@@ -1,0 +1,101 @@
+"""Jobs as their owners use them: made, looked at, watched and cancelled, by any process of the machine."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+
+from bucketzip.errors import NoSuchArchive
+from bucketzip.jobs import requested
+from bucketzip.jobs.model import Job, State
+from bucketzip.plan.request import ArchiveRequest
+from bucketzip.state.jobs import Jobs, Page, new_job_id, new_token
+from bucketzip.transfer.ports import LabelledCounter
+
+LOOK_SECONDS = 0.25
+"""How often it is looked what a watched job has come to; another process may run it."""
+
+
+class Archives:
+    """Archives that are written into buckets. `wake` tells the runner, if it is in this process, to look for work."""
+
+    def __init__(self, jobs: Jobs, wake: Callable[[], None], *, outcomes: LabelledCounter) -> None:
+        self._jobs = jobs
+        self._wake = wake
+        self._outcomes = outcomes
+        self._closing = asyncio.Event()
+
+    async def create(self, request: ArchiveRequest, owner: str, idempotency_key: str | None = None) -> tuple[Job, bool]:
+        """A queued job, and whether it is new: the same key and request give the same job again.
+
+        Raises IdempotencyConflict where the key came with another request, and DestinationInSource.
+        """
+        bucket, key = requested.destination(request)
+        made = Job(
+            id=new_job_id(),
+            owner=owner,
+            idempotency_key=idempotency_key,
+            request=request.model_dump_json(),
+            request_digest=requested.digest(request),
+            priority=request.priority,
+            created_at=int(time.time()),
+            bucket=bucket,
+            key=key,
+            token=new_token(),
+        )
+        kept = await self._jobs.add(made)
+        self._wake()
+        return kept, kept.id == made.id
+
+    async def get(self, job_id: str) -> Job:
+        """The job; raises NoSuchArchive."""
+        job = await self._jobs.get(job_id)
+        if job is None:
+            raise NoSuchArchive
+        return job
+
+    async def page(self, *, state: State | None = None, after: str | None = None, limit: int) -> Page:
+        """The newest first; `after` is the `next` of the page before. Raises InvalidRequest where it is none."""
+        return await self._jobs.page(state=state, after=after, limit=limit)
+
+    async def cancel(self, job_id: str, reason: str) -> Job:
+        """Ask for the end of a job; a queued one has come to it on return. Raises NoSuchArchive, ArchiveFinished."""
+        job = await self._jobs.request_cancel(job_id, reason)
+        if job is None:
+            raise NoSuchArchive
+        if job.state.is_final:  # it was queued: no runner will count it
+            self._outcomes.labels(State.CANCELLED).inc()
+        return job
+
+    async def have_leftovers(self) -> bool:
+        """Whether something of jobs that are over is in S3 that could not be aborted."""
+        return bool(await self._jobs.with_leftovers())
+
+    async def counts(self) -> dict[State, int]:
+        """How many jobs there are in each state."""
+        return await self._jobs.counts()
+
+    async def watch(
+        self, job_id: str, since_revision: int | None = None, *, quiet_seconds: float = math.inf
+    ) -> AsyncGenerator[Job, None]:
+        """The job whenever it changed: at once if it is of another revision than that, then 4 times a second at most.
+
+        After `quiet_seconds` without a change it comes as it was. Ends with the job, or when this process is to end.
+        Who is slow to take it misses steps, but never the last. Raises NoSuchArchive.
+        """
+        told_at = time.monotonic()
+        while not self._closing.is_set():
+            job = await self.get(job_id)
+            if job.revision != since_revision or time.monotonic() - told_at >= quiet_seconds:
+                yield job
+                since_revision, told_at = job.revision, time.monotonic()
+            if job.state.is_final:
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._closing.wait()
+
+    def close(self) -> None:
+        """End all watching: what watches is to end, too."""
+        self._closing.set()

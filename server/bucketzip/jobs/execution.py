@@ -1,0 +1,207 @@
+"""Making the parts of one archive that are not there yet, in three turns, none of which waits for a later one.
+
+1.  Copies, and content that is built without records: they wait for nothing, and tell the CRCs of large entries.
+2.  Entries with their headers. A header in front of content that was copied has its CRC from turn 1.
+3.  The directory, which tells all CRCs.
+
+Each part that is done has a receipt, kept before it counts. What a receipt tells of CRCs is enough to go on after a
+crash without reading anything again.
+"""
+
+import asyncio
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from bucketzip.archive.crc import crc32
+from bucketzip.archive.parts import Kind, Part
+from bucketzip.archive.pieces import PieceMismatch, Pieces, joined
+from bucketzip.archive.segments import Span
+from bucketzip.errors import AccessDenied, BucketzipError, ContentMismatch, Unsupported
+from bucketzip.jobs.building import Told, read_content, write_records
+from bucketzip.jobs.patience import Patience
+from bucketzip.jobs.ports import Done, Multipart, Upload
+from bucketzip.state.receipts import Receipt, Receipts
+from bucketzip.transfer.opened import Opened
+from bucketzip.transfer.pump import Engine
+
+_PIECE = struct.Struct("<IQQI")
+
+COPIES_AT_ONCE = 16
+BUILDS_AT_ONCE = 2
+"""By all jobs of a process together. A built part is made in memory."""
+
+TURNS: tuple[frozenset[Kind], ...] = (
+    frozenset({Kind.COPIED, Kind.CONTENT}),
+    frozenset({Kind.MIXED}),
+    frozenset({Kind.DIRECTORY}),
+)
+
+
+@dataclass(frozen=True)
+class Widths:
+    """How much is done side by side, by all jobs of the machine together."""
+
+    copies: asyncio.Semaphore
+    builds: asyncio.Semaphore
+
+
+@dataclass
+class Progress:
+    """What is done."""
+
+    copied_bytes: int = 0
+    built_bytes: int = 0
+    entries: int = 0
+    """Whose last byte is there."""
+
+
+@dataclass
+class Execution:
+    """Of one job. `parts[number - 1]` is part `number`."""
+
+    job_id: str
+    opened: Opened
+    engine: Engine
+    parts: Sequence[Part]
+    upload: Upload
+    multipart: Multipart
+    receipts: Receipts
+    widths: Widths
+    patience: Patience
+    have: dict[int, Receipt] = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)
+
+    def __post_init__(self) -> None:
+        self._pieces = Pieces(self.opened.layout.manifest.sizes)
+
+    async def replay(self) -> None:
+        """Take up what was done before."""
+        for receipt in await self.receipts.all(self.job_id):
+            self._count(receipt, _told(receipt.pieces))
+
+    async def run(self) -> None:
+        """Make all parts without a receipt; raises what keeps one from being made."""
+        for kinds in TURNS:
+            missing = [
+                number for number, part in enumerate(self.parts, 1) if part.kind in kinds and number not in self.have
+            ]
+            copies = iter([number for number in missing if self.parts[number - 1].kind is Kind.COPIED])
+            builds = iter([number for number in missing if self.parts[number - 1].kind is not Kind.COPIED])
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(COPIES_AT_ONCE):
+                        group.create_task(self._work(copies, self.widths.copies))
+                    for _ in range(BUILDS_AT_ONCE):
+                        group.create_task(self._work(builds, self.widths.builds))
+            except ExceptionGroup as errors:  # the rest of the group was cancelled
+                raise _first(errors) from errors
+
+    def whole_crc(self) -> int:
+        """Of the archive, by its parts."""
+        return joined((done.crc, done.size) for _, done in self.done())
+
+    def done(self) -> list[tuple[int, Done]]:
+        """All parts, in order."""
+        return [(number, Done(*self.have[number][1:4])) for number in range(1, len(self.parts) + 1)]
+
+    async def forget_lost(self) -> list[int]:
+        """Drop the receipts of parts that S3 does not have so; returns their numbers."""
+        listed = await self.patience.with_(lambda: self.multipart.listed(self.upload))
+        lost = [
+            number
+            for number, receipt in self.have.items()
+            # Some servers list parts that were copied without an ETag.
+            if not listed.get(number, set()) & {(receipt.etag, receipt.size), ("", receipt.size)}
+        ]
+        await self.receipts.drop(self.job_id, lost)
+        for number in lost:
+            self._discount(self.have.pop(number))
+        return lost
+
+    async def _work(self, numbers: Iterable[int], turns: asyncio.Semaphore) -> None:
+        for number in numbers:
+            done, told = await self.patience.with_(partial(self._make, number, turns))
+            receipt = Receipt(number, *done, _packed(told))
+            await self.patience.with_(partial(self.receipts.keep, self.job_id, receipt))
+            self._count(receipt, told)
+
+    async def _make(self, number: int, turns: asyncio.Semaphore) -> tuple[Done, Told]:
+        part = self.parts[number - 1]
+        async with turns:  # not while it pauses after a failure: another job may be of more luck
+            return await (self._copy(number, part) if part.kind is Kind.COPIED else self._build(number, part))
+
+    async def _copy(self, number: int, part: Part) -> tuple[Done, Told]:
+        span = part.content
+        assert span is not None
+        source = self.opened.layout.manifest.source(span.entry)
+        assert not isinstance(source, bytes)
+        try:
+            done = await self.multipart.copy(
+                self.upload, number, source, (span.start, span.stop), whole=self._is_whole(span)
+            )
+        except (AccessDenied, Unsupported) as error:
+            raise CopyRefused(source.bucket, error) from error
+        return done, [(span, done.crc)]
+
+    async def _build(self, number: int, part: Part) -> tuple[Done, Told]:
+        layout, crcs = self.opened.layout, self.opened.crcs
+        body, told = await read_content(self.engine, layout, crcs, part)
+        self._tell(told)
+        for entry in layout.told_elsewhere(part.start, part.stop):
+            if crcs.get(entry) is None:
+                await self.opened.learner.learned(entry)
+        await write_records(layout, crcs, part, body)
+        return await self.multipart.put(self.upload, number, memoryview(body), crc32(body)), told
+
+    def _count(self, receipt: Receipt, told: Told) -> None:
+        self.have[receipt.part] = receipt
+        self._tell(told)
+        self._add(receipt, told, 1)
+
+    def _discount(self, receipt: Receipt) -> None:
+        self._add(receipt, _told(receipt.pieces), -1)
+
+    def _add(self, receipt: Receipt, told: Told, sign: int) -> None:
+        progress, sizes = self.progress, self.opened.layout.manifest.sizes
+        if self.parts[receipt.part - 1].kind is Kind.COPIED:
+            progress.copied_bytes += sign * receipt.size
+        else:
+            progress.built_bytes += sign * receipt.size
+        progress.entries += sign * sum(span.stop == sizes[span.entry] for span, _ in told)
+
+    def _tell(self, told: Told) -> None:
+        """Learn the CRCs of entries of which all pieces are known, and compare them with what was known before."""
+        for span, crc in told:
+            try:
+                whole = self._pieces.add(span, crc)
+            except PieceMismatch as error:
+                raise ContentMismatch(str(error)) from error
+            if whole is not None:
+                self.opened.crcs.learn(span.entry, whole)
+
+    def _is_whole(self, span: Span) -> bool:
+        return span.stop - span.start == self.opened.layout.manifest.sizes[span.entry]
+
+
+class CopyRefused(Exception):
+    """S3 does not copy from a bucket after all: the archive has to be cut into parts without that."""
+
+    def __init__(self, bucket: str, error: BucketzipError) -> None:
+        super().__init__(str(error))
+        self.bucket = bucket
+
+
+def _packed(told: Told) -> bytes:
+    return b"".join(_PIECE.pack(*span, crc) for span, crc in told)
+
+
+def _told(pieces: bytes) -> Told:
+    return [(Span(*piece), crc) for *piece, crc in _PIECE.iter_unpack(pieces)]
+
+
+def _first(errors: ExceptionGroup[Exception]) -> Exception:
+    """The first error of a group of groups."""
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error

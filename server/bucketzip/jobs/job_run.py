@@ -1,0 +1,335 @@
+"""One job, from the state in which it stands to its end. All that it knows is in the database and in S3."""
+
+import asyncio
+import json
+import logging
+import time
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Unpack
+
+from bucketzip.archive.parts import bytes_through_host
+from bucketzip.errors import (
+    BucketzipError,
+    ContentMismatch,
+    DestinationExists,
+    NoSuchObject,
+    NoSuchUpload,
+    S3Error,
+    SourceChanged,
+)
+from bucketzip.jobs import requested
+from bucketzip.jobs.archive_job import ArchivePlanning, cut
+from bucketzip.jobs.execution import CopyRefused, Execution, Progress, Widths
+from bucketzip.jobs.naming import free_key
+from bucketzip.jobs.patience import Patience, not_broken_off
+from bucketzip.jobs.ports import Destination, Finished, Multipart
+from bucketzip.jobs.undo import Undo, upload_of
+from bucketzip.plan.request import ArchiveRequest
+from bucketzip.state.job_states import State
+from bucketzip.state.jobs import Changes, Job, Jobs
+from bucketzip.state.receipts import Receipts
+from bucketzip.transfer.opened import OpenArchives
+from bucketzip.transfer.ports import LabelledCounter
+from bucketzip.transfer.pump import Engine
+
+_log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.25
+"""How often it is looked for a cancellation, and progress is written down."""
+REPLANS = 2
+"""How often a job is planned anew: its sources vanish and may be left out, its upload does, its name is taken."""
+REDOS = 3
+"""How often parts that S3 lists otherwise than it told are made again."""
+CREATE_SECONDS = 5.0
+"""How long who wants to end waits for the answer to a creation, which may have been done."""
+UNDO_SECONDS = 10.0
+"""How long a job tries to abort its upload before it ends. Then `Undo.leftovers` does, when S3 is there again."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What all jobs share."""
+
+    jobs: Jobs
+    receipts: Receipts
+    planning: ArchivePlanning
+    archives: OpenArchives
+    engine: Engine
+    multipart: Multipart
+    widths: Widths
+    outcomes: LabelledCounter
+    patience_seconds: float
+
+    @property
+    def undo(self) -> Undo:
+        """Takes back what a job did in S3."""
+        return Undo(self.jobs, self.multipart)
+
+
+class Taken(Exception):
+    """The job is not ours any more: somebody else changed its state."""
+
+
+class _NoPlan(Exception):
+    """The manifest of the job is gone: somebody tidied up the state directory."""
+
+
+class JobRun:
+    """A job in this process."""
+
+    def __init__(self, tools: Tools, job: Job) -> None:
+        self._tools = tools
+        self._job = job
+        self._execution: Execution | None = None
+        self._redone = 0
+        self._patience = Patience(tools.patience_seconds)
+        self._progress = Progress()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was to be cancelled when it was last looked at."""
+        return self._job.cancel_reason is not None
+
+    @cached_property
+    def _request(self) -> ArchiveRequest:
+        return requested.read(self._job)
+
+    async def work(self) -> None:
+        """Do it; raises what keeps it from success."""
+        while not self._job.state.is_final:
+            try:
+                await self._forget_unheard()
+                await self._step()
+            except CopyRefused as refused:
+                await self._record(no_copy=json.dumps([*json.loads(self._job.no_copy), refused.bucket]))
+                await self._plan_anew(f"nothing is copied from s3://{refused.bucket}: {refused}")
+            except _NoPlan:
+                await self._plan_anew("planned anew: its plan is not there any more")
+            except BucketzipError as error:
+                if not self._is_worth_another_plan(error):
+                    raise
+                await self._record(replans=self._job.replans + 1)
+                await self._plan_anew(f"planned anew: {error}")
+
+    async def _step(self) -> None:
+        """From one state to the next."""
+        if self._job.state is State.PLANNING:
+            await self._plan()
+            return
+        execution = self._execution = self._execution or await self._taken_up()
+        try:
+            if self._job.state is State.RUNNING:
+                await execution.run()
+                await self._move(State.FINISHING)
+            else:
+                await self._finish(execution)
+        except ContentMismatch:
+            await execution.opened.keep_refuted()  # what was wrong is not believed again
+            raise
+
+    def _is_worth_another_plan(self, error: BucketzipError) -> bool:
+        """Whether the archive may do without what vanished, or was given a name that was taken meanwhile.
+
+        An upload that is gone is begun again.
+        """
+        if self._job.replans >= REPLANS or self._job.state is State.PLANNING:
+            return False
+        if isinstance(error, DestinationExists):
+            return self._request.if_exists == "rename"
+        skips = isinstance(error, (NoSuchObject, SourceChanged)) and self._request.on_missing == "skip"
+        return skips or isinstance(error, NoSuchUpload)
+
+    async def watch(self) -> None:
+        """Write down the progress meanwhile; return when the job is to be cancelled."""
+        jobs, written = self._tools.jobs, Progress()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                job = await jobs.get(self._job.id)
+                if job is None or job.cancel_reason is not None:
+                    return
+                if self._progress != written:
+                    written = Progress(**vars(self._progress))
+                    await jobs.progress(self._job.id, **vars(written))
+            except Exception:  # noqa: BLE001  -- it is looked at again in a moment
+                _log.warning("a job could not be looked at", exc_info=True)
+
+    async def end(self, state: State, error: BucketzipError | None = None) -> None:
+        """It did not succeed: nothing of it stays in the bucket. One that was cancelled too late did, after all."""
+        job = await self._tools.jobs.get(self._job.id)  # whoever was cancelled may have done one thing more
+        if job is None or job.state.is_final:
+            raise Taken
+        self._job = job
+        told: Changes = {} if error is None else {"error_code": error.code, "error_detail": str(error)}
+        try:
+            async with asyncio.timeout(UNDO_SECONDS):
+                await self._tools.undo.upload(self._job)
+                await self._tools.undo.unheard(self._job)
+                if state is State.CANCELLED and await self._was_completed():
+                    return
+        except (BucketzipError, TimeoutError) as problem:
+            why = str(problem) or "S3 does not answer"
+            await self._tools.jobs.note(self._job.id, f"its upload is aborted later, if it is still there: {why}")
+        else:
+            told |= {"upload_id": None, "creating_at": None}
+        await self._move(state, **told)
+
+    async def _was_completed(self) -> bool:
+        """Whether S3 had put the archive together before it heard that it should not."""
+        if self._job.state is not State.FINISHING:
+            return False
+        try:
+            execution = self._execution or await self._taken_up()
+            finished = await self._complete(execution)
+        except (NoSuchUpload, DestinationExists, _NoPlan):
+            return False
+        await self._succeed(execution, finished)
+        return True
+
+    async def _plan(self) -> None:
+        """From nothing to an upload that waits for its parts."""
+        tools, job = self._tools, self._job
+        destination = await self._patience.with_(self._destination)
+        planned = await self._patience.with_(
+            partial(tools.planning.plan, self._request, destination, json.loads(job.no_copy))
+        )
+        for text in planned.notes:
+            await tools.jobs.note(job.id, text)
+        await self._record(
+            key=destination.key,
+            manifest=planned.manifest,
+            bytes=planned.size,
+            entries=planned.entries,
+            parts=planned.parts,
+            copy_from=json.dumps(planned.copy_from),
+        )
+        await self._patience.with_(lambda: not_broken_off(self._begin(destination), seconds=CREATE_SECONDS))
+
+    async def _begin(self, destination: Destination) -> None:
+        """Begin the upload, so that it is found whatever happens in between."""
+        await self._forget_unheard()  # of an earlier try
+        await self._record(creating_at=time.time())
+        try:
+            upload = await self._tools.multipart.create(destination, requested.options(self._request), self._job.token)
+        except BucketzipError as error:
+            if not error.retryable:  # S3 did hear, and refused
+                await self._record(creating_at=None)
+            raise
+        told: Changes = {"upload_id": upload.upload_id, "checksums": upload.checksums}
+        if not upload.perhaps_twice:
+            told["creating_at"] = None
+        await self._move(State.RUNNING, **told)
+
+    async def _forget_unheard(self) -> None:
+        if self._job.creating_at is not None:
+            await self._patience.with_(partial(self._tools.undo.unheard, self._job))
+            await self._record(creating_at=None)
+
+    async def _destination(self) -> Destination:
+        """Where it goes, by what is there already."""
+        destination = requested.destination(self._request)
+        if self._request.if_exists == "rename":
+            return await free_key(self._tools.multipart, destination)
+        if self._request.if_exists == "fail" and await self._tools.multipart.look(destination) is not None:
+            raise DestinationExists(f"{destination.url} is there already; name another, or set if_exists")
+        return destination
+
+    async def _taken_up(self) -> Execution:
+        """What makes the parts, with what is done already."""
+        tools, job = self._tools, self._job
+        assert job.manifest is not None
+        try:
+            opened = await tools.archives.get(job.manifest)
+        except FileNotFoundError as error:
+            raise _NoPlan from error
+        parts = await asyncio.to_thread(cut, opened.layout, json.loads(job.copy_from))
+        self._progress = Progress()
+        execution = Execution(
+            job.id,
+            opened,
+            tools.engine,
+            parts,
+            upload_of(job),
+            tools.multipart,
+            tools.receipts,
+            tools.widths,
+            self._patience,
+            progress=self._progress,
+        )
+        await execution.replay()
+        return execution
+
+    async def _finish(self, execution: Execution) -> None:
+        """Have S3 put the parts together; back to making them where it lost some."""
+        try:
+            if lost := await execution.forget_lost():
+                self._redone += 1
+                if self._redone > REDOS:
+                    raise S3Error(f"s3://{self._job.bucket}/{self._job.key}: S3 does not keep parts as sent: {lost}")
+                await self._move(State.RUNNING)
+                return
+        except NoSuchUpload:
+            _log.info("the upload is gone: it may have been completed", extra={"job": self._job.id})
+        await self._succeed(execution, await self._patience.with_(partial(self._complete, execution)))
+
+    async def _complete(self, execution: Execution) -> Finished:
+        return await self._tools.multipart.complete(
+            execution.upload,
+            execution.done(),
+            crc=execution.whole_crc(),
+            size=execution.opened.layout.size,
+            options=requested.options(self._request),
+            token=self._job.token,
+        )
+
+    async def _succeed(self, execution: Execution, finished: Finished) -> None:
+        result = _result(self._job, execution, finished)
+        await self._move(
+            State.SUCCEEDED,
+            upload_id=None,
+            copied_bytes_done=self._progress.copied_bytes,
+            built_bytes_done=self._progress.built_bytes,
+            entries_done=len(execution.opened.layout.manifest),
+            result=json.dumps(result),
+        )
+
+    async def _plan_anew(self, why: str) -> None:
+        """Throw away what was made of it."""
+        await self._tools.jobs.note(self._job.id, why)
+        self._execution = None
+        await self._patience.with_(partial(self._tools.undo.upload, self._job))
+        await self._tools.receipts.drop_all(self._job.id)
+        await self._move(State.PLANNING, upload_id=None, checksums=None)
+
+    async def _record(self, **changes: Unpack[Changes]) -> None:
+        self._job = _ours(await self._tools.jobs.record(self._job.id, **changes))
+
+    async def _move(self, state: State, **changes: Unpack[Changes]) -> None:
+        self._job = _ours(await self._tools.jobs.transition(self._job.id, self._job.state, state, **changes))
+        if state.is_final:
+            self._tools.outcomes.labels(state).inc()
+            _log.info("archive %s", state, extra={"job": self._job.id, "code": self._job.error_code})
+
+
+def _ours(job: Job | None) -> Job:
+    if job is None:
+        raise Taken
+    return job
+
+
+def _result(job: Job, execution: Execution, finished: Finished) -> dict[str, object]:
+    built_bytes = bytes_through_host(execution.parts)
+    return {
+        "bucket": job.bucket,
+        "key": job.key,
+        "version_id": finished.version_id or None,
+        "etag": finished.etag,
+        "crc32": f"{execution.whole_crc():08x}",
+        "bytes": job.bytes,
+        "entries": job.entries,
+        "parts": job.parts,
+        "copied_bytes": execution.opened.layout.size - built_bytes,
+        "built_bytes": built_bytes,
+        "seconds": round(time.time() - (job.started_at or time.time()), 3),
+    }

@@ -1,0 +1,80 @@
+"""A job as its owner sees it: where it stands, how far it is, and what came of it.
+
+Pure: `now` is a parameter, in seconds since 1970.
+"""
+
+import json
+import math
+import time
+from typing import NamedTuple
+
+from bucketzip.state.job_states import TRANSITIONS, State
+from bucketzip.state.jobs import Job
+
+__all__ = ["TRANSITIONS", "Job", "Progress", "State", "as_json", "progress"]
+
+LEAST_PACE_SECONDS = 1.0
+"""A pace that was measured for less says nothing."""
+
+
+class Progress(NamedTuple):
+    """How far a job is. What nobody knows yet is None."""
+
+    bytes: int
+    """Of the archive, done."""
+    of_bytes: int | None
+    entries: int
+    of_entries: int | None
+    copied_bytes: int
+    """Of those done: by S3 itself."""
+    built_bytes: int
+    """Of those done: through this host."""
+    bytes_per_second: int | None
+    """Of the last half minute to minute."""
+    seconds_left: int | None
+
+
+def progress(job: Job, now: float) -> Progress:
+    """How far the job is at the time `now`."""
+    done = job.copied_bytes_done + job.built_bytes_done
+    pace = _pace(job, done, now)
+    left = None if job.bytes is None else max(0, job.bytes - done)
+    return Progress(
+        bytes=done,
+        of_bytes=job.bytes,
+        entries=job.entries_done,
+        of_entries=job.entries,
+        copied_bytes=job.copied_bytes_done,
+        built_bytes=job.built_bytes_done,
+        bytes_per_second=None if pace is None else int(pace),
+        seconds_left=math.ceil(left / pace) if pace and left is not None else None,
+    )
+
+
+def as_json(job: Job, now: float) -> dict[str, object]:
+    """For programs."""
+    return {
+        "id": job.id,
+        "state": job.state,
+        "destination": f"s3://{job.bucket}/{job.key}",
+        "created_at": _utc(job.created_at),
+        "started_at": _utc(job.started_at),
+        "finished_at": _utc(job.finished_at),
+        "progress": progress(job, now)._asdict(),
+        "error": {"code": job.error_code, "detail": job.error_detail} if job.error_code else None,
+        "cancel_reason": job.cancel_reason,
+        "notes": json.loads(job.notes),
+        "result": json.loads(job.result) if job.result else None,
+    }
+
+
+def _pace(job: Job, done: int, now: float) -> float | None:
+    """Bytes a second; None where the job does not run, or not for long enough."""
+    if job.state is not State.RUNNING or job.pace_at is None or job.pace_bytes is None:
+        return None
+    seconds = now - job.pace_at
+    return max(0, done - job.pace_bytes) / seconds if seconds >= LEAST_PACE_SECONDS else None
+
+
+def _utc(seconds: int | None) -> str | None:
+    return None if seconds is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -1,0 +1,1 @@
+"""Archives written into buckets: jobs, and what runs them."""

@@ -1,0 +1,1 @@
+"""Archives that go to this machine itself."""
