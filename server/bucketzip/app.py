@@ -14,6 +14,7 @@ from bucketzip.machine import open_machine
 from bucketzip.metrics import Metrics
 from bucketzip.settings import Settings
 from bucketzip.web import keys
+from bucketzip.web.auth import authenticated
 from bucketzip.web.middleware import errors_as_json, measured, note_body_started, watch_loop_lag
 from bucketzip.web.routes import routes
 
@@ -22,7 +23,7 @@ MAX_BODY_BYTES = 1 << 20
 
 def build_app(settings: Settings) -> web.Application:
     """The whole server, not yet started."""
-    app = web.Application(middlewares=[measured, errors_as_json], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[measured, errors_as_json, authenticated], client_max_size=MAX_BODY_BYTES)
     app[keys.SETTINGS] = settings
     metrics = app[keys.METRICS] = Metrics()
     metrics.build.info({"version": __version__})

@@ -4,6 +4,7 @@ It is driven through pipes, so no port is opened, and it ends with the process t
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.browser.devtools import Devtools, Failed
+from tests.browser.devtools import ANSWERS_WITHIN_SECONDS, Devtools, Failed, Unanswered
 from tests.readers.tree import tool
 
 OPTIONS = [
@@ -30,6 +31,9 @@ OPTIONS = [
 PIPES = 'exec "$0" "$@" 3<&0 4>&1 </dev/null >&2'  # DevTools are spoken on descriptors 3 and 4
 MESSAGE_BYTES = 64 << 20
 ENDS_WITHIN_SECONDS = 10.0
+COMES_WITHIN_SECONDS = 60.0
+LOST_AFTER_SECONDS = 3.0
+BETWEEN_LOOKS_SECONDS = 0.05
 OFFERED = """
     const within = (root) => [...root.querySelectorAll("*")].flatMap(
         (element) => [element, ...(element.shadowRoot ? within(element.shadowRoot) : [])]);
@@ -46,10 +50,11 @@ class Page:
         self._devtools = devtools
         self._session = session
 
-    async def evaluate(self, expression: str) -> Any:
+    async def evaluate(self, expression: str, *, within_seconds: float = ANSWERS_WITHIN_SECONDS) -> Any:
         """The value of an expression, or of the promise it is, as JSON has it; raises Failed where it throws."""
         said = await self._devtools.call(
             "Runtime.evaluate",
+            within_seconds,
             session=self._session,
             expression=f"(async () => {{ {OFFERED} return {expression}; }})()",
             awaitPromise=True,
@@ -62,11 +67,16 @@ class Page:
         return said["result"].get("value")
 
     async def until(self, expression: str) -> Any:
-        """Wait for an expression to become true; the value it has then."""
-        return await self.evaluate(
-            f"await (async () => {{ let value; while (!(value = {expression}))"
-            " await new Promise((again) => setTimeout(again, 20)); return value; })()"
-        )
+        """Wait for an expression to become true; the value it has then.
+
+        Asked again and again from here: a question that meets a page as it goes away for another is never answered.
+        """
+        async with asyncio.timeout(COMES_WITHIN_SECONDS):
+            while True:
+                with contextlib.suppress(Unanswered):
+                    if value := await self.evaluate(expression, within_seconds=LOST_AFTER_SECONDS):
+                        return value
+                await asyncio.sleep(BETWEEN_LOOKS_SECONDS)
 
     async def click(self, label: str) -> None:
         """Click the button or link that reads so, once there is one."""

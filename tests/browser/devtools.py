@@ -9,10 +9,19 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 ANSWERS_WITHIN_SECONDS = 40.0
+PAGE_WENT_AWAY = {
+    "Cannot find default execution context",
+    "Execution context was destroyed.",
+    "Inspected target navigated or closed",
+}
 
 
 class Failed(Exception):
     """The browser refused a call, or is gone."""
+
+
+class Unanswered(Failed):
+    """The browser said nothing to a call, or nothing but that its page went away meanwhile."""
 
 
 class Devtools:
@@ -35,7 +44,14 @@ class Devtools:
             with contextlib.suppress(asyncio.CancelledError):
                 await receiving
 
-    async def call(self, method: str, *, session: str | None = None, **params: Any) -> dict[str, Any]:
+    async def call(
+        self,
+        method: str,
+        within_seconds: float = ANSWERS_WITHIN_SECONDS,
+        *,
+        session: str | None = None,
+        **params: Any,
+    ) -> dict[str, Any]:
         """The result of a method of the browser or, with `session`, of one tab; raises Failed, after a while too."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": params} | ({"sessionId": session} if session else {})
@@ -44,11 +60,12 @@ class Devtools:
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         self._writer.write(json.dumps(message).encode() + b"\0")
         try:
-            said = await asyncio.wait_for(answer, ANSWERS_WITHIN_SECONDS)
+            said = await asyncio.wait_for(answer, within_seconds)
         except TimeoutError:
-            raise Failed(f"{method} {params}: no answer within {ANSWERS_WITHIN_SECONDS:.0f} s") from None
+            raise Unanswered(f"{method} {params}: no answer within {within_seconds:.0f} s") from None
         if "error" in said:
-            raise Failed(f"{method}: {said['error']['message']}")
+            failed = Unanswered if said["error"]["message"] in PAGE_WENT_AWAY else Failed
+            raise failed(f"{method}: {said['error']['message']}")
         return dict(said["result"])
 
     async def _receive(self) -> None:

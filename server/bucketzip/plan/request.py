@@ -4,7 +4,16 @@ import re
 from enum import Enum
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 MAX_SOURCES = 10_000
 MAX_KEY_BYTES = 1024
@@ -113,8 +122,43 @@ def _as_source(source: object) -> object:
     return {"url": source} if isinstance(source, str) else source
 
 
+class Rename(_Strict):
+    """Another name for what lies in one folder of a bucket."""
+
+    folder: Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern="/$")] = Field(
+        description="The bucket and the folder in it, with a final slash; `/` for all that no other folder names."
+    )
+    name: Annotated[str, StringConstraints(max_length=1024)] = Field(
+        description="What stands in the archive instead of it; nothing for no folder at all."
+    )
+
+
+Printable = Annotated[str, StringConstraints(min_length=1, max_length=2048, pattern="^[!-~]+$")]
+
+
+class RoleCredentials(_Strict):
+    """A role that this server assumes, with the credentials it has itself."""
+
+    role_arn: Annotated[str, StringConstraints(max_length=2048, pattern=r"^arn:[a-z-]+:iam::\d{12}:role/[!-~]+$")]
+    external_id: Annotated[str, StringConstraints(min_length=2, max_length=1224, pattern=r"^[\w+=,.@:/-]+$")] | None = (
+        None
+    )
+
+
+class KeyCredentials(_Strict):
+    """The caller's own keys. They are kept encrypted, no longer than what they serve."""
+
+    access_key_id: Annotated[str, StringConstraints(max_length=128, pattern=r"^\w+$")]
+    secret_access_key: Annotated[SecretStr, Field(min_length=1, max_length=1024)]
+    session_token: Annotated[SecretStr, Field(min_length=1, max_length=8192)] | None = None
+    region: Annotated[str, StringConstraints(max_length=64, pattern="^[a-z0-9-]+$")] | None = None
+    endpoint: Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^/?#@\s]+/?$")] | None = Field(
+        default=None, description="Another S3 than AWS; only where the settings of this server allow it."
+    )
+
+
 class ZipRequest(_Strict):
-    """What goes into an archive, by which names."""
+    """What goes into an archive, by which names, read with whose credentials, and who is told of it."""
 
     sources: list[Annotated[SourceRequest, BeforeValidator(_as_source)]] = Field(
         min_length=1, max_length=MAX_SOURCES, description="s3:// URLs, or objects with a `url`."
@@ -123,6 +167,28 @@ class ZipRequest(_Strict):
     flatten: bool = Field(default=False, description="No folders: every object by the last part of its key.")
     on_missing: Literal["fail", "skip"] = Field(
         default="fail", description="What a missing source does; `skip` lists them in MISSING.txt in the archive."
+    )
+    rename: list[Rename] = Field(
+        default=[],
+        max_length=1000,
+        description="Folders that have other names in the archive than by their keys; of several the longest counts.",
+    )
+    max_bytes: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="An archive of objects with more bytes is refused."
+    )
+    max_entries: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="An archive of more objects is refused."
+    )
+    credentials: RoleCredentials | KeyCredentials | None = Field(
+        default=None,
+        exclude=True,  # a request is kept as JSON, and these are not: `state.sealed` has them
+        description="Instead of this server's own: a role to assume, or keys.",
+    )
+    callback_url: Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^\s@]+$")] | None = Field(
+        default=None, description="Where the end is told to, by a signed POST."
+    )
+    email: Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s,;<>\"]+@[^@\s,;<>\"]+$")] | None = Field(
+        default=None, description="Who gets a mail with the link."
     )
 
 
@@ -197,6 +263,10 @@ class ArchiveRequest(ZipRequest):
     ] = Field(default="application/zip", description="What the object is served as.")
     priority: Annotated[int, Field(ge=-10, le=10)] = Field(
         default=0, description="Of queued jobs the one with the highest runs first, then the oldest."
+    )
+
+    link_expires_in: Annotated[int, Field(ge=60, le=365 * DAY_SECONDS)] = Field(
+        default=7 * DAY_SECONDS, description="Seconds for which the result's link works, from the end of the job."
     )
 
     @property

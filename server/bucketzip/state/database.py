@@ -123,6 +123,28 @@ MIGRATIONS = (
         PRIMARY KEY (job_id, part)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE links ADD COLUMN id TEXT;
+    ALTER TABLE links ADD COLUMN revoked_at INTEGER;
+    UPDATE links SET id = lower(hex(randomblob(16)));
+    CREATE UNIQUE INDEX links_by_id ON links (id);
+    CREATE INDEX links_by_owner ON links (owner, created_at DESC);
+    ALTER TABLE jobs ADD COLUMN credential TEXT;
+    ALTER TABLE jobs ADD COLUMN spent TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE jobs ADD COLUMN skipped TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE jobs ADD COLUMN result_capability_hash BLOB;
+    ALTER TABLE jobs ADD COLUMN result_expires_at INTEGER;
+    CREATE INDEX jobs_by_owner ON jobs (owner, number DESC);
+    CREATE INDEX jobs_by_result ON jobs (result_capability_hash);
+    CREATE TABLE users (
+        user_key TEXT PRIMARY KEY,
+        secret_hash TEXT NOT NULL,
+        role TEXT NOT NULL CHECK (role IN ('admin', 'user')),
+        buckets TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        tokens_from INTEGER NOT NULL
+    ) STRICT;
+    """,
 )
 """Each brings the file from one version to the next; a landed one is never changed."""
 

@@ -11,6 +11,7 @@ from bucketzip.settings import Settings
 from bucketzip.transfer.opened import OpenArchives
 from bucketzip.transfer.ports import CrcMemory
 from bucketzip.transfer.pump import Engine
+from bucketzip.web.caller import Caller
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
 METRICS = web.AppKey("METRICS", Metrics)
@@ -23,5 +24,6 @@ CHECK_READY: web.AppKey[Callable[[], object]] = web.AppKey("CHECK_READY")
 """Raises what keeps this server from serving."""
 
 REQUEST_ID = web.RequestKey("REQUEST_ID", str)
+CALLER = web.RequestKey("CALLER", Caller)
 BODY_STARTED = web.RequestKey("BODY_STARTED", bool)
 """The head of the answer went out: from here there is no error response."""

@@ -12,7 +12,6 @@ from bucketzip.plan.request import ArchiveRequest
 from bucketzip.web import keys
 from bucketzip.web.bodies import read_body, read_query
 from bucketzip.web.events import EventStream
-from bucketzip.web.handlers.downloads import OWNER
 from bucketzip.web.origin import origin
 
 MAX_KEY = 255
@@ -35,7 +34,9 @@ class Listing(BaseModel):
 async def create(request: web.Request) -> web.Response:
     """POST /archives: accept a job."""
     wanted = await read_body(request, ArchiveRequest)
-    job, new = await request.app[keys.ARCHIVE_JOBS].create(wanted, OWNER, _idempotency_key(request))
+    job, new = await request.app[keys.ARCHIVE_JOBS].create(
+        wanted, request[keys.CALLER].owner, _idempotency_key(request)
+    )
     location = f"{origin(request)}/archives/{job.id}"
     return web.json_response(_told(job), status=202 if new else 200, headers={"Location": location})
 

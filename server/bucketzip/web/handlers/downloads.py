@@ -36,7 +36,6 @@ from bucketzip.web.send import ResponseSink
 
 _log = logging.getLogger(__name__)
 
-OWNER = "anonymous"
 FIRST_BYTE_SECONDS = 30.0
 
 
@@ -45,7 +44,7 @@ async def create(request: web.Request) -> web.Response:
     wanted = await read_body(request, DownloadRequest)
     app = request.app
     began = time.monotonic()
-    capability, _ = await app[keys.DOWNLOADS].create(wanted, OWNER)
+    capability, _ = await app[keys.DOWNLOADS].create(wanted, request[keys.CALLER].owner)
     link = await app[keys.DOWNLOADS].planned(capability, app[keys.SETTINGS].planning_wait_seconds)
     assert link is not None
     url = f"{origin(request)}/d/{capability}/{quote(link.filename, safe='')}"

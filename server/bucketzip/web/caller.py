@@ -1,0 +1,36 @@
+"""Who asks: decided once a request, by `auth.py`, and used by all handlers."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wcmatch import fnmatch
+
+
+class Role(StrEnum):
+    """What a user may do beside zipping."""
+
+    ADMIN = "admin"
+    """See and end what others began, too."""
+    USER = "user"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A user, or a machine of a trusted network."""
+
+    owner: str
+    """Stands on the links and jobs that are made: the user's key, or what stands for a trusted network."""
+    role: Role
+    buckets: tuple[str, ...] = ("*",)
+    """Globs; only buckets that one of them matches may be named."""
+
+    def may_use(self, bucket: str) -> bool:
+        """Whether the bucket may be named in a request."""
+        return fnmatch.fnmatch(bucket, self.buckets)
+
+    def may_see(self, owner: str) -> bool:
+        """Whether what this owner made is to be seen and ended by this caller."""
+        return self.role is Role.ADMIN or owner == self.owner
+
+
+TRUSTED = Caller("trusted", Role.USER)
