@@ -31,8 +31,10 @@ from bucketzip.s3.reader_options import ReaderLimits, ReaderMetrics
 from bucketzip.s3.scratch import Place, Scratch
 from bucketzip.s3.versions import Versions
 from bucketzip.settings import Settings
+from bucketzip.state.capabilities import Capabilities
 from bucketzip.state.crcs import CrcTable
 from bucketzip.state.database import open_database
+from bucketzip.state.instance_key import load_instance_key
 from bucketzip.state.jobs import Jobs
 from bucketzip.state.links import Links
 from bucketzip.state.manifests import Manifests
@@ -74,6 +76,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             Manifests, settings.state_dir / "manifests", most_bytes=settings.manifests_bytes
         )
         database = await stack.enter_async_context(open_database(settings.state_dir))
+        key = await asyncio.to_thread(load_instance_key, settings.state_dir)
         processes = await stack.enter_async_context(join_processes(settings.state_dir))
         memory = CrcTable(database)
 
@@ -153,6 +156,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
                 manifests,
                 catalog,
                 processes,
+                Capabilities(key),
                 discovery=discovery,
                 ways=metrics.crcs,
                 sweep_jobs=lambda: jobs.sweep(settings.jobs_kept_seconds),

@@ -90,15 +90,26 @@ class Chromium:
         self._devtools = devtools
 
     async def open(self, url: str) -> Page:
-        """A new tab with the page, loaded; an empty one where the address is a download. Raises Failed."""
-        target = await self._devtools.call("Target.createTarget", url="about:blank")
-        attached = await self._devtools.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
-        page = Page(self._devtools, attached["sessionId"])
-        said = await self._devtools.call("Page.navigate", session=attached["sessionId"], url=url)
-        if "errorText" in said and not said.get("isDownload"):
+        """A new tab with the page, loaded. Raises Failed."""
+        session, said = await self._navigate(url)
+        if "errorText" in said:
             raise Failed(f"{url}: {said['errorText']}")
+        page = Page(self._devtools, session)
         await page.until("document.readyState === 'complete'")
         return page
+
+    async def download(self, url: str) -> None:
+        """Open what is not a page: the browser saves it, and closes the tab or not, as it likes. Raises Failed."""
+        _, said = await self._navigate(url)
+        if not said.get("isDownload"):
+            raise Failed(f"{url}: {said.get('errorText', 'this is a page')}")
+
+    async def _navigate(self, url: str) -> tuple[str, dict[str, Any]]:
+        """The session of a new tab, and what the browser says of its way there."""
+        target = await self._devtools.call("Target.createTarget", url="about:blank")
+        attached = await self._devtools.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        session = str(attached["sessionId"])
+        return session, await self._devtools.call("Page.navigate", session=session, url=url)
 
     async def save_downloads_in(self, directory: Path) -> None:
         """Save what is downloaded there, without asking."""

@@ -3,7 +3,8 @@
 from typing import Any
 
 from bucketzip.plan.request import ArchiveRequest
-from bucketzip.state.jobs import Job, new_job_id, new_token
+from bucketzip.state.capabilities import new_id
+from bucketzip.state.jobs import Job, new_token
 
 NOW = 1_700_000_000
 
@@ -17,7 +18,7 @@ def archive_request(*sources: Any, destination: str = "s3://out/a.zip", **fields
 def made_job(**fields: Any) -> Job:
     return Job(
         **{
-            "id": new_job_id(),
+            "id": new_id(),
             "owner": "somebody",
             "request": "{}",
             "request_digest": "d",

@@ -17,10 +17,12 @@ from bucketzip.plan import downloads as module
 from bucketzip.plan.catalog import Catalog, Listed, Pages
 from bucketzip.plan.downloads import Downloads
 from bucketzip.plan.request import DownloadRequest
+from bucketzip.state.capabilities import Capabilities, hash_capability
 from bucketzip.state.database import open_database
+from bucketzip.state.instance_key import InstanceKey
 from bucketzip.state.job_states import State
 from bucketzip.state.jobs import Jobs
-from bucketzip.state.links import Link, Links, hash_capability
+from bucketzip.state.links import Link, Links
 from bucketzip.state.manifests import GRACE_SECONDS, Manifests
 from bucketzip.state.processes import join_processes
 from tests.jobs.making import made_job
@@ -66,6 +68,7 @@ async def process(directory: Path, catalog: Catalog, *, most_bytes: int = 1 << 2
             manifests,
             catalog,
             processes,
+            Capabilities(InstanceKey(b"k" * 32)),
             discovery=discovery,
             ways=Metrics().crcs,
             sweep_jobs=lambda: jobs.sweep(3600),
@@ -246,7 +249,7 @@ async def test_a_request_of_another_release_is_told_and_stops_nothing(tmp_path: 
             ("good", REQUEST.model_dump_json()),
         ):
             await Links(database).add(
-                Link(hash_capability(name), "owner", "x.zip", request, now, now + 1000, "planning")
+                Link(name, hash_capability(name), "owner", "x.zip", request, now, now + 1000, "planning")
             )
     async with process(tmp_path, Shelf("a")) as machine:
         old, good = await machine.downloads.planned("old", 10), await machine.downloads.planned("good", 10)
@@ -259,7 +262,9 @@ async def test_a_request_of_another_release_is_told_and_stops_nothing(tmp_path: 
 async def test_what_expired_is_not_planned_again(tmp_path: Path) -> None:
     now = int(time.time())
     async with open_database(tmp_path) as database:
-        link = Link(hash_capability("old"), "owner", "x.zip", REQUEST.model_dump_json(), now - 100, now - 1, "planning")
+        link = Link(
+            "old", hash_capability("old"), "owner", "x.zip", REQUEST.model_dump_json(), now - 100, now - 1, "planning"
+        )
         await Links(database).add(link)
     catalog = Waiting("a")
     async with process(tmp_path, catalog) as machine:

@@ -41,7 +41,7 @@ async def test_chromium_goes_on_where_it_broke(
         chromium(tmp_path) as browser,
     ):
         await browser.save_downloads_in(tmp_path)
-        await browser.open(url.replace(f":{port}/", f":{proxy.port}/"))
+        await browser.download(url.replace(f":{port}/", f":{proxy.port}/"))
         await (await browser.open("chrome://downloads")).until(wait)
         assert size < proxy.bytes_down < size + HEADS_BYTES, "each byte came once"
 

@@ -10,7 +10,8 @@ from bucketzip.errors import NoSuchArchive
 from bucketzip.jobs import requested
 from bucketzip.jobs.model import Job, State
 from bucketzip.plan.request import ArchiveRequest
-from bucketzip.state.jobs import Jobs, Page, new_job_id, new_token
+from bucketzip.state.capabilities import new_id
+from bucketzip.state.jobs import Jobs, Page, new_token
 from bucketzip.transfer.ports import LabelledCounter
 
 LOOK_SECONDS = 0.25
@@ -33,7 +34,7 @@ class Archives:
         """
         bucket, key = requested.destination(request)
         made = Job(
-            id=new_job_id(),
+            id=new_id(),
             owner=owner,
             idempotency_key=idempotency_key,
             request=request.model_dump_json(),

@@ -16,7 +16,8 @@ from bucketzip.plan.catalog import Catalog
 from bucketzip.plan.discovery import Discovery
 from bucketzip.plan.planner import Planner
 from bucketzip.plan.request import DownloadRequest
-from bucketzip.state.links import Link, Links, hash_capability, new_capability
+from bucketzip.state.capabilities import Capabilities, hash_capability, new_id
+from bucketzip.state.links import Link, Links
 from bucketzip.state.manifests import Manifests
 from bucketzip.state.processes import Processes
 from bucketzip.transfer.ports import LabelledCounter
@@ -40,6 +41,7 @@ class Downloads:
         manifests: Manifests,
         catalog: Catalog,
         processes: Processes,
+        capabilities: Capabilities,
         *,
         discovery: Callable[[], Discovery],
         ways: LabelledCounter,
@@ -49,6 +51,7 @@ class Downloads:
         self._manifests = manifests
         self._catalog = catalog
         self._processes = processes
+        self._capabilities = capabilities
         self._discovery = discovery
         self._ways = ways
         self._sweep_jobs = sweep_jobs
@@ -67,9 +70,11 @@ class Downloads:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def create(self, request: DownloadRequest, owner: str) -> tuple[str, Link]:
-        """A new link, its planning under way; returns its capability, which is not kept."""
-        capability, now = new_capability(), int(time.time())
+        """A new link, its planning under way; returns its capability, too, which is not kept."""
+        link_id, now = new_id(), int(time.time())
+        capability = self._capabilities.of_download(link_id)
         link = Link(
+            id=link_id,
             capability_hash=hash_capability(capability),
             owner=owner,
             filename=request.filename,

@@ -106,11 +106,6 @@ class Page(NamedTuple):
     """Where the next page starts; None for the last."""
 
 
-def new_job_id() -> str:
-    """128 random bits."""
-    return secrets.token_hex(16)
-
-
 def new_token() -> str:
     """128 random bits, for the metadata of the object."""
     return secrets.token_hex(16)

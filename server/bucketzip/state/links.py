@@ -1,15 +1,13 @@
 """Download links: who holds the capability may download. Only its hash is kept."""
 
-import hashlib
-import secrets
 import sqlite3
 from dataclasses import dataclass
 from typing import Literal
 
+from bucketzip.state.capabilities import hash_capability
 from bucketzip.state.database import Database
 
 State = Literal["planning", "ready", "failed", "changed"]
-CAPABILITY_BYTES = 16
 KEPT_AFTER_EXPIRY_SECONDS = 7 * 86_400
 """So long a link says that it has expired, instead of being unknown."""
 
@@ -18,6 +16,7 @@ KEPT_AFTER_EXPIRY_SECONDS = 7 * 86_400
 class Link:
     """One row. Times are seconds since 1970."""
 
+    id: str
     capability_hash: bytes
     owner: str
     filename: str
@@ -34,16 +33,6 @@ class Link:
     """The process that plans it."""
     summary: str | None = None
     """What it was planned with, as JSON."""
-
-
-def new_capability() -> str:
-    """128 random bits, as they stand in a URL."""
-    return secrets.token_urlsafe(CAPABILITY_BYTES)
-
-
-def hash_capability(capability: str) -> bytes:
-    """What is kept of a capability."""
-    return hashlib.sha256(capability.encode()).digest()
 
 
 _COLUMNS = ", ".join(Link.__dataclass_fields__)
