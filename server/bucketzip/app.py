@@ -6,15 +6,18 @@ The rest is in `machine.py`, built by hand in the same way: S3, memory, planning
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 
 from aiohttp import web
 
 from bucketzip import __version__
+from bucketzip.exposition import Expositions
 from bucketzip.machine import open_machine
 from bucketzip.metrics import Metrics
 from bucketzip.settings import Settings
 from bucketzip.web import keys
 from bucketzip.web.auth import authenticated
+from bucketzip.web.handlers.health import own_exposition
 from bucketzip.web.middleware import errors_as_json, measured, note_body_started, watch_loop_lag
 from bucketzip.web.routes import routes
 
@@ -50,6 +53,8 @@ async def _machine(app: web.Application) -> AsyncIterator[None]:
         app[keys.ARCHIVES] = machine.archives
         app[keys.ARCHIVE_JOBS] = machine.jobs
         app[keys.CHECK_READY] = machine.check_credentials
+        expositions = Expositions(partial(own_exposition, app), settings.run_directory, settings.process("serve"))
+        app[keys.EXPOSITIONS] = await stack.enter_async_context(expositions.offered())
         if settings.run_jobs:
             await stack.enter_async_context(machine.runner.running(settings.state_dir))
         app[keys.DOWNLOADS] = await stack.enter_async_context(machine.downloads.running())

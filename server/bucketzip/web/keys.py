@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from bucketzip.exposition import Expositions
 from bucketzip.jobs.archives import Archives
 from bucketzip.metrics import Metrics
 from bucketzip.plan.downloads import Downloads
@@ -15,6 +16,7 @@ from bucketzip.web.caller import Caller
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
 METRICS = web.AppKey("METRICS", Metrics)
+EXPOSITIONS = web.AppKey("EXPOSITIONS", Expositions)
 DOWNLOADS = web.AppKey("DOWNLOADS", Downloads)
 ARCHIVES = web.AppKey("ARCHIVES", OpenArchives)
 ARCHIVE_JOBS = web.AppKey("ARCHIVE_JOBS", Archives)
