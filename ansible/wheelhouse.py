@@ -80,8 +80,8 @@ def download(requirements: str, machine: str, directory: Path) -> None:
 
 def pip(*arguments: str) -> None:
     """Run it."""
-    command = [BIN / "python", "-m", "pip", *arguments, "--quiet", "--disable-pip-version-check"]
-    subprocess.run(command, check=True)
+    options = ("--quiet", "--disable-pip-version-check")
+    subprocess.run([BIN / "python", "-m", "pip", *arguments, *options], check=True)
 
 
 def pack(directory: Path, tar: Path) -> None:

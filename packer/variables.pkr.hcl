@@ -14,7 +14,7 @@ variable "architecture" {
   default     = "amd64"
   description = "As Debian names it: amd64 or arm64."
   validation {
-    condition     = can(regex("^(amd64|arm64)$", var.architecture))
+    condition     = contains(["amd64", "arm64"], var.architecture)
     error_message = "The architecture is amd64 or arm64."
   }
 }

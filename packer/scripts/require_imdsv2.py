@@ -1,7 +1,7 @@
 """No instance metadata without a token: of the instance that builds, and of all that the image will launch.
 
-    require_imdsv2.py instance i-0123456789abcdef0
-    require_imdsv2.py images build/image/packer-manifest.json     prints the images of the manifest's last run
+require_imdsv2.py instance i-0123456789abcdef0
+require_imdsv2.py images build/image/packer-manifest.json     prints the images of the manifest's last run
 """
 
 import json
@@ -26,7 +26,7 @@ def main(what: str, which: str) -> None:
         print(f"{image} in {region}")
 
 
-def client(region: str):  # noqa: ANN201  -- boto3 makes its classes at run time
+def client(region: str):
     """Of EC2, or of what stands in for it."""
     return boto3.client("ec2", region_name=region, endpoint_url=os.environ.get("EC2_ENDPOINT") or None)
 

@@ -43,6 +43,11 @@ class Settings(BaseSettings):
     state_dir: Path = Field(
         Path("bucketzip-state"), description="Directory for links and manifests. Made if it is not there."
     )
+    state_volume: str = Field(
+        "",
+        pattern=r"^(vol-[0-9a-f]+)?$",
+        description="EBS volume that `bucketzip attach-state` mounts on state_dir; none leaves it on the root volume.",
+    )
     public_url: str = Field(
         "",
         description="How users reach this server, as https://zip.example.com; else links have the request's address.",

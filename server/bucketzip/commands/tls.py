@@ -72,9 +72,7 @@ class Certificate:
         try:
             context.load_cert_chain(certificate, key, password=_no_password)
         except ssl.SSLError as error:
-            raise OSError(
-                f"{certificate} and {key} are no certificate and its key in PEM: {error.reason}"
-            ) from error
+            raise OSError(f"{certificate} and {key} are no certificate and its key in PEM: {error.reason}") from error
         return context
 
     def _look(self) -> Stamp:

@@ -22,6 +22,7 @@ NOT_HERE = (
     "tls_certificate",
     "tls_key",
     "tls_self_signed",
+    "state_volume",
     "public_url",
     "client_stall_seconds",
     "planning_wait_seconds",
