@@ -43,7 +43,7 @@ def baked(home: Path, base: Path, network: Network) -> Baked:
         asked = stack.enter_context(ec2.running_ec2(home / "ec2", TOOLS, network))
         tree = stack.enter_context(trees.over(base, home=home / "baked"))
         prepare(tree)
-        with mirrored(network, home) as binds:
+        with mirrored(network, home, "127.0.1.1", "127.0.1.2") as binds:
             container = stack.enter_context(booted(tree, "bake", network, binds=binds))
             container.wait_until_running()
             stack.enter_context(ec2.metal(tree, network))
@@ -115,15 +115,15 @@ def prepare(tree: Path) -> None:
 
 
 @contextmanager
-def mirrored(network: Network, home: Path) -> Iterator[dict[Path, str]]:
-    """Debian's mirrors are reached from the namespace, by their names; what stands in for files of the machine."""
+def mirrored(network: Network, home: Path, *addresses: str) -> Iterator[dict[Path, str]]:
+    """Debian's mirrors are reached by their names, at addresses of the namespace; what stands in for /etc/hosts."""
     where = trees.mirrors()
     names = ["127.0.0.1 localhost"]
     with ExitStack() as stack:
         servers = {(url.hostname or "", url.port or 80) for url in map(urlsplit, (where.main, where.security))}
-        for number, (host, port) in enumerate(sorted(servers)):
-            stack.enter_context(relay(network, f"127.0.1.{number + 1}", port, (host, port)))
-            names.append(f"127.0.1.{number + 1} {host}")
+        for address, server in zip(addresses, sorted(servers), strict=False):
+            stack.enter_context(relay(network, (address, server[1]), server))
+            names.append(f"{address} {server[0]}")
         hosts = home / f"hosts-{network.name}"
         hosts.write_text("\n".join(names) + "\n")
         yield {hosts: "/etc/hosts"}

@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3  # type: ignore[import-untyped]
 import requests
 from botocore.config import Config
 
-from bucketzip.embedded import EmbeddedS3
+from bucketzip.embedded import HOST, EmbeddedS3
 from tests.faults.imds import InstanceMetadata, RoleCredentials
 from tests.image import trees
 from tests.image.bake import Baked, mirrored
 from tests.image.container import Container, booted
-from tests.image.network import LINK_LOCAL, Network, network
+from tests.image.network import AROUND, LINK_LOCAL, MACHINE, Network, relay, vpc
 
 BUCKET = "demo"
 ANSWER_SECONDS = 60
@@ -38,13 +39,15 @@ class Instance:
         *,
         tree: Path,
         inside: Network,
+        around: Network,
         s3: EmbeddedS3,
         imds: InstanceMetadata,
         binds: dict[Path, str],
     ) -> None:
         self.name = name
         self.tree = tree
-        self.network = inside
+        self.around = around
+        self._inside = inside
         self.s3 = s3
         self.imds = imds
         self._binds = binds
@@ -52,7 +55,7 @@ class Instance:
 
     def boot(self) -> None:
         """Return when everything runs."""
-        self.machine = self._power.enter_context(booted(self.tree, self.name, self.network, binds=self._binds))
+        self.machine = self._power.enter_context(booted(self.tree, self.name, self._inside, binds=self._binds))
         self.machine.wait_until_running()
 
     def power_off(self) -> None:
@@ -60,12 +63,12 @@ class Instance:
 
     def ask(self, method: str, path: str, **more: Any) -> requests.Response:
         """As a client in the VPC does, on the appliance's port."""
-        url = path if path.startswith("http") else f"http://127.0.0.1{path}"
-        with self.network.entered():
+        url = path if path.startswith("http") else f"http://{MACHINE}{path}"
+        with self.around.entered():
             return requests.request(method, url, timeout=ANSWER_SECONDS, **more)
 
     def bucket(self) -> Any:
-        """A client of S3 with other keys than the instance's, as its owner has; used inside `network.entered()`."""
+        """A client of S3 with other keys than the instance's, as its owner has; used inside `around.entered()`."""
         return boto3.client(
             "s3",
             endpoint_url=self.s3.endpoint_url,
@@ -77,12 +80,12 @@ class Instance:
 
     def put(self, key: str, data: bytes) -> None:
         """Into the bucket."""
-        with self.network.entered():
+        with self.around.entered():
             self.bucket().put_object(Bucket=BUCKET, Key=key, Body=data)
 
     def get(self, key: str) -> bytes:
         """From there."""
-        with self.network.entered():
+        with self.around.entered():
             content: bytes = self.bucket().get_object(Bucket=BUCKET, Key=key)["Body"].read()
             return content
 
@@ -91,27 +94,29 @@ class Instance:
 def launched(name: str, image: Baked, home: Path) -> Iterator[Instance]:
     """One more of the image, booted."""
     with ExitStack() as stack:
-        inside = stack.enter_context(network(name))
-        with inside.entered():
+        inside, around = stack.enter_context(vpc(name))
+        with around.entered():
             s3 = stack.enter_context(EmbeddedS3(bucket=BUCKET, data_dir=home / "s3"))
+        port = urlsplit(s3.endpoint_url).port or 0
+        stack.enter_context(relay(around, (AROUND[0], port), (HOST, port), around))
         # An empty token: SeaweedFS knows no sessions. Keys with tokens are in tests/s3/test_credentials.py.
         imds = InstanceMetadata(host=LINK_LOCAL, port=80)
         imds.credentials = RoleCredentials(access_key=s3.access_key, secret_key=s3.secret_key, token="")
-        stack.enter_context(_serving(imds, inside))
+        stack.enter_context(_serving(imds, around))
         tree = stack.enter_context(trees.over(*image.layers, home=home))
         with (tree / "etc/bucketzip/bucketzip.env").open("a") as settings:
-            settings.write(f"AWS_ENDPOINT_URL_S3={s3.endpoint_url}\nBUCKETZIP_TLS_SELF_SIGNED=false\n")
+            settings.write(f"AWS_ENDPOINT_URL_S3=http://{AROUND[0]}:{port}\nBUCKETZIP_TLS_SELF_SIGNED=false\n")
         for service in ("bucketzip@.service", "bucketzip-worker.service"):
             (tree / f"etc/systemd/system/{service}.d/quick.conf").write_text(QUICK)
-        binds = stack.enter_context(mirrored(inside, home))
-        instance = Instance(name, tree=tree, inside=inside, s3=s3, imds=imds, binds=binds)
+        binds = stack.enter_context(mirrored(around, home, *AROUND[1:]))
+        instance = Instance(name, tree=tree, inside=inside, around=around, s3=s3, imds=imds, binds=binds)
         stack.callback(instance.power_off)
         instance.boot()
         yield instance
 
 
 @contextmanager
-def _serving(imds: InstanceMetadata, inside: Network) -> Iterator[None]:
+def _serving(imds: InstanceMetadata, around: Network) -> Iterator[None]:
     """In a loop of its own: what asks it is not Python's."""
     loop, ready, ending = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
 
@@ -121,7 +126,7 @@ def _serving(imds: InstanceMetadata, inside: Network) -> Iterator[None]:
             await ending.wait()
 
     def work() -> None:
-        with inside.entered(), asyncio.Runner(loop_factory=lambda: loop) as runner:
+        with around.entered(), asyncio.Runner(loop_factory=lambda: loop) as runner:
             runner.run(serve())
 
     thread = threading.Thread(target=work)

@@ -1,4 +1,4 @@
-"""Network namespaces: each instance has one, where the addresses of EC2 are its own loopback's."""
+"""Network namespaces: a machine has one, and what is around it another, as in a VPC. Nothing leads outside."""
 
 import ctypes
 import os
@@ -6,23 +6,29 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from tests.image.host import own
 
 CLONE_NEWNET = 0x40000000
+MACHINE = "10.0.0.10"
+AROUND = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 LINK_LOCAL = "169.254.169.254"
 """Where EC2 has its metadata service."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Network:
-    """A network namespace that reaches nothing outside."""
+    """A network namespace."""
 
     def __init__(self, name: str) -> None:
         self.name = own(name)
         self.path = Path("/run/netns") / self.name
+
+    def ip(self, *arguments: str) -> None:
+        """`ip` in there."""
+        subprocess.run(["ip", "-n", self.name, *arguments], check=True)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -42,11 +48,24 @@ def network(name: str) -> Iterator[Network]:
     made = Network(name)
     subprocess.run(["ip", "netns", "add", made.name], check=True)
     try:
-        for arguments in (["link", "set", "lo", "up"], ["addr", "add", f"{LINK_LOCAL}/32", "dev", "lo"]):
-            subprocess.run(["ip", "-n", made.name, *arguments], check=True)
+        made.ip("link", "set", "lo", "up")
         yield made
     finally:
         subprocess.run(["ip", "netns", "delete", made.name], check=False)
+
+
+@contextmanager
+def vpc(name: str) -> Iterator[tuple[Network, Network]]:
+    """The network of a machine, at MACHINE, and that of all around it: its clients and what it calls, at AROUND."""
+    with network(name) as machine, network(f"{name}-vpc") as around:
+        around.ip("link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", machine.name)
+        for address in (*AROUND, LINK_LOCAL):
+            around.ip("addr", "add", f"{address}/{32 if address == LINK_LOCAL else 24}", "dev", "eth0")
+        machine.ip("addr", "add", f"{MACHINE}/24", "dev", "eth0")
+        for each in (around, machine):
+            each.ip("link", "set", "eth0", "up")
+        machine.ip("route", "add", "default", "via", AROUND[0])
+        yield machine, around
 
 
 def _enter(path: Path) -> None:
@@ -59,11 +78,11 @@ def _enter(path: Path) -> None:
 
 
 @contextmanager
-def relay(inside: Network, address: str, port: int, to: tuple[str, int]) -> Iterator[None]:
-    """What connects to an address in the namespace reaches a server outside: Debian's mirror, and nothing else."""
+def relay(inside: Network, address: tuple[str, int], to: tuple[str, int], by: Network | None = None) -> Iterator[None]:
+    """What connects to an address in the namespace reaches a server in another, or (Debian's mirror) outside."""
     with inside.entered():
-        listening = socket.create_server((address, port))
-    threading.Thread(target=_accept, args=(listening, to), daemon=True).start()
+        listening = socket.create_server(address)
+    threading.Thread(target=_accept, args=(listening, to, by), daemon=True).start()
     try:
         yield
     finally:
@@ -72,15 +91,15 @@ def relay(inside: Network, address: str, port: int, to: tuple[str, int]) -> Iter
         listening.close()
 
 
-def _accept(listening: socket.socket, to: tuple[str, int]) -> None:
+def _accept(listening: socket.socket, to: tuple[str, int], by: Network | None) -> None:
     with suppress(OSError):
         while True:
             near, _ = listening.accept()
-            threading.Thread(target=_join, args=(near, to), daemon=True).start()
+            threading.Thread(target=_join, args=(near, to, by), daemon=True).start()
 
 
-def _join(near: socket.socket, to: tuple[str, int]) -> None:
-    with near, suppress(OSError), socket.create_connection(to) as far:
+def _join(near: socket.socket, to: tuple[str, int], by: Network | None) -> None:
+    with near, suppress(OSError), by.entered() if by else nullcontext(), socket.create_connection(to) as far:
         back = threading.Thread(target=_copy, args=(far, near), daemon=True)
         back.start()
         _copy(near, far)

@@ -95,7 +95,8 @@ def statements(aws: Aws, role: str) -> list[dict[str, Any]]:
         iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
         for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
     ]
-    return [statement for document in documents for statement in document["Statement"]]
+    parsed = [json.loads(document) if isinstance(document, str) else document for document in documents]
+    return [statement for document in parsed for statement in document["Statement"]]
 
 
 def test_the_role_may_do_what_it_needs_and_no_more(aws: Aws, stack: dict[str, str]) -> None:
@@ -152,9 +153,7 @@ def test_an_instance_takes_the_state_over_from_the_one_before_it(
     monkeypatch.setattr("bucketzip.commands.attach_state.LOOK_SECONDS", 0.05)
     ec2, volume = aws.client("ec2"), stack["StateVolumeId"]
     image = ec2.describe_images()["Images"][0]["ImageId"]
-    old, new = (
-        each["InstanceId"] for each in ec2.run_instances(ImageId=image, MinCount=2, MaxCount=2)["Instances"]
-    )
+    old, new = (each["InstanceId"] for each in ec2.run_instances(ImageId=image, MinCount=2, MaxCount=2)["Instances"])
 
     def holders() -> list[str]:
         (found,) = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
@@ -167,10 +166,10 @@ def test_an_instance_takes_the_state_over_from_the_one_before_it(
     taking.start()
     taking.join(0.3)
     assert taking.is_alive(), "it waits"
-    ec2.detach_volume(VolumeId=volume)
+    ec2.detach_volume(VolumeId=volume, InstanceId=old)
     taking.join(20)
     assert holders() == [new]
-    ec2.detach_volume(VolumeId=volume)
+    ec2.detach_volume(VolumeId=volume, InstanceId=new)
     ec2.terminate_instances(InstanceIds=[old, new])
 
 
