@@ -100,7 +100,7 @@ def statements(aws: Aws, role: str) -> list[dict[str, Any]]:
 
 
 def test_the_role_may_do_what_it_needs_and_no_more(aws: Aws, stack: dict[str, str]) -> None:
-    allowed = {}
+    allowed: dict[str, set[str]] = {}
     for statement in statements(aws, stack["RoleArn"].rpartition("/")[2]):
         assert statement["Effect"] == "Allow"
         actions, resources = statement["Action"], statement["Resource"]

@@ -57,6 +57,15 @@ def append(path: str, text: str) -> Callable[[Path], None]:
     return do
 
 
+def replace(path: str, old: str, new: str) -> Callable[[Path], None]:
+    def do(tree: Path) -> None:
+        text = (tree / path).read_text()
+        assert old in text
+        (tree / path).write_text(text.replace(old, new))
+
+    return do
+
+
 @pytest.mark.parametrize(
     ("plant", "found"),
     [
@@ -70,7 +79,7 @@ def append(path: str, text: str) -> Callable[[Path], None]:
         (append("etc/shadow", "eve:$6$salt$hash:20000::::::\n"), "users with a password, or an empty one: eve"),
         (append("etc/shadow", "eve::20000::::::\n"), "users with a password, or an empty one: eve"),
         (append("root/.aws/credentials", "aws_access_key_id = AKIAABCDEFGHIJKLMNOP\n"), "keys of AWS"),
-        (lambda tree: (tree / "etc/ssh/sshd_config.d/10-keys-only.conf").write_text(""), "passwordauthentication no"),
+        (replace("etc/ssh/sshd_config.d/10-keys-only.conf", "PermitRootLogin no", ""), "permitrootlogin no"),
         (append("home/admin/.bash_history", "ls\n"), "histories"),
         (append("var/log/syslog", "line\n"), "logs"),
         (append("var/cache/apt/archives/x.deb", "x"), "packages that were downloaded"),
