@@ -14,7 +14,7 @@ IMAGE_TOOLS := $(VENV)/servers/image
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo serve test image-test image-test-vm wheelhouse ami chaos lint types bench lock clean packages servers
+.PHONY: help demo serve test image-test image-test-vm wheelhouse ami chaos lint types bench lock clean packages image-packages base-tree servers
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -28,8 +28,7 @@ serve: $(INSTALLED) ## run the server (ARGS="--port 8080")
 test: packages servers lint types ## everything CI runs (ARGS="-k name" for pytest)
 	$(BIN)/pytest -n 2 --dist=loadgroup $(ARGS)
 
-image-test: $(INSTALLED) $(IMAGE_TOOLS)/installed ## build the image without AWS, boot two of it, break them (root; 8 minutes)
-	@$(call install_debian,$(IMAGE_PACKAGES))
+image-test: $(INSTALLED) image-packages base-tree $(IMAGE_TOOLS)/installed ## build the image without AWS, boot two of it, break them (root; 8 minutes)
 	IMAGE_TOOLS=$(abspath $(IMAGE_TOOLS))/bin $(BIN)/pytest --timeout=420 --durations=0 --durations-min=1 tests/image $(ARGS)
 
 image-test-vm: $(INSTALLED) $(IMAGE_TOOLS)/installed ## the same image with a kernel of its own, in qemu (root; by hand)
@@ -72,6 +71,13 @@ clean: ## remove all that these commands made
 
 packages:
 	@$(call install_debian,$(TEST_PACKAGES))
+
+image-packages:
+	@$(call install_debian,$(IMAGE_PACKAGES))
+
+# In the background, while Ansible and moto are installed.
+base-tree: image-packages
+	@$(BIN)/python -m tests.image.trees build/image >/dev/null &
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

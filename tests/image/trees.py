@@ -1,6 +1,8 @@
 """Trees of files that machines are booted from: Debian's own, and what is written over it."""
 
+import fcntl
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,24 +44,28 @@ def mirrors() -> Mirrors:
 
 
 def base_tar(directory: Path, release: str = "trixie") -> Path:
-    """Debian, as it is this week: a tar in the directory, made if it is not there."""
+    """Debian, as it is this week: a tar in the directory, made if it is not there. Of two at once one makes it."""
     where = mirrors()
     recipe = f"{release} {PACKAGES} {where} {int(time.time() // WEEK_SECONDS)}"
     tar = directory / f"base-{release}-{sha256(recipe.encode()).hexdigest()[:12]}.tar"
-    if not tar.exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        draft = tar.with_suffix(".draft.tar")
-        sources = [
-            f"deb {where.main} {release} main",
-            f"deb {where.main} {release}-updates main",
-            f"deb {where.security} {release}-security main",
-        ]
-        subprocess.run(
-            ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", release, draft, *sources],
-            check=True,
-        )
-        draft.rename(tar)
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "base.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not tar.exists():
+            _bootstrap(tar, release, where)
     return tar
+
+
+def _bootstrap(tar: Path, release: str, where: Mirrors) -> None:
+    draft = tar.with_suffix(".draft.tar")
+    sources = [
+        f"deb {where.main} {release} main",
+        f"deb {where.main} {release}-updates main",
+        f"deb {where.security} {release}-security main",
+    ]
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", release, draft, *sources]
+    subprocess.run(command, check=True)
+    draft.rename(tar)
 
 
 def unpack(tar: Path, directory: Path) -> Path:
@@ -82,3 +88,7 @@ def over(*lower: Path, home: Path) -> Iterator[Path]:
     finally:
         if subprocess.run(["umount", merged], check=False, capture_output=True).returncode:
             subprocess.run(["umount", "--lazy", merged], check=True)
+
+
+if __name__ == "__main__":
+    base_tar(Path(sys.argv[1]))
