@@ -32,6 +32,49 @@ class InvalidRequest(BucketzipError):
     code = "invalid_request"
 
 
+class Unauthenticated(BucketzipError):
+    """This needs a token."""
+
+    status = 401
+    code = "unauthenticated"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a 401 has to say (RFC 9110, 11.6.1)."""
+        return {"WWW-Authenticate": 'Bearer realm="bucketzip"'}
+
+
+class Forbidden(BucketzipError):
+    """You may not do that."""
+
+    status = 403
+    code = "forbidden"
+
+
+class TooManyAttempts(BucketzipError):
+    """Too many wrong secrets came from this address, or for this user key. Try again when `Retry-After` is over."""
+
+    status = 429
+    code = "too_many_attempts"
+    retryable = True
+
+    def __init__(self, wait_seconds: int) -> None:
+        super().__init__()
+        self._wait_seconds = wait_seconds
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When the next attempt may come."""
+        return {"Retry-After": str(self._wait_seconds)}
+
+
+class RequestTimeout(BucketzipError):
+    """The request did not come in time. Send its body without pausing."""
+
+    status = 408
+    code = "request_timeout"
+
+
 class NotFound(BucketzipError):
     """There is nothing at this address."""
 

@@ -41,6 +41,8 @@ from bucketzip.state.manifests import Manifests
 from bucketzip.state.probes import Probes, ScratchUploads
 from bucketzip.state.processes import join_processes
 from bucketzip.state.receipts import Receipts
+from bucketzip.state.tokens import Tokens
+from bucketzip.state.users import Users
 from bucketzip.transfer.budget import Budget
 from bucketzip.transfer.opened import OpenArchives
 from bucketzip.transfer.ports import CrcMemory
@@ -64,6 +66,8 @@ class Machine:
     jobs: Archives
     runner: Runner
     undo: Undo
+    users: Users
+    tokens: Tokens
     check_credentials: Callable[[], object]
     """Raises what keeps this process from having any."""
 
@@ -164,6 +168,8 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             jobs=Archives(jobs, wake=runner.wake, outcomes=metrics.archives_ended),
             runner=runner,
             undo=tools.undo,
+            users=Users(database),
+            tokens=Tokens(key),
             check_credentials=keeper.current,
         )
 

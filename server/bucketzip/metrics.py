@@ -40,6 +40,13 @@ class Metrics:
             ["code"],
             registry=registry,
         )
+        self.auth_failures = Counter(
+            "bucketzip_auth_failures_total",
+            "Requests refused for who asked, by reason: no_token, bad_token, expired_token, revoked_token, "
+            "wrong_secret, too_many_attempts, forbidden, cross_site.",
+            ["reason"],
+            registry=registry,
+        )
         self.downloads_active = Gauge("bucketzip_downloads_active", "Archives being streamed now.", registry=registry)
         self.downloads = Counter(
             "bucketzip_downloads_total",

@@ -6,10 +6,11 @@ Built once at start and passed down; the core takes plain numbers, never `Settin
 
 import os
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "BUCKETZIP_"
@@ -31,6 +32,15 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "",
         description="How users reach this server, as https://zip.example.com; else links have the request's address.",
+    )
+    trusted_cidrs: str = Field(
+        "", description="Networks whose machines need no token, as 10.0.0.0/8,fd00::/8; what they make is nobody's."
+    )
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="A token for GET /metrics alone, for Prometheus on another machine."
+    )
+    client_read_seconds: float = Field(
+        60, ge=1, le=3600, description="How long a client may take to send a request's head, and then its body."
     )
     memory_bytes: int = Field(
         128 * MIB,
@@ -99,6 +109,20 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
 
+    @property
+    def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """What trusted_cidrs names."""
+        return _networks(self.trusted_cidrs)
+
+    @field_validator("trusted_cidrs")
+    @classmethod
+    def _trusted_cidrs(cls, cidrs: str) -> str:
+        try:
+            _networks(cidrs)
+        except ValueError as error:
+            raise ValueError(f"is written 10.0.0.0/8,fd00::/8 ({error})") from error
+        return cidrs
+
     @field_validator("public_url")
     @classmethod
     def _public_url(cls, url: str) -> str:
@@ -120,6 +144,10 @@ class Settings(BaseSettings):
         if info.data.get("memory_bytes", LEAST_MEMORY_BYTES * processes) < LEAST_MEMORY_BYTES * processes:
             raise ValueError(f"memory_bytes must be at least {LEAST_MEMORY_BYTES} for each process")
         return processes
+
+
+def _networks(cidrs: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(each.strip()) for each in cidrs.split(",") if each.strip())
 
 
 def misspelt() -> list[str]:

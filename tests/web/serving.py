@@ -83,12 +83,17 @@ class Server:
 
 @asynccontextmanager
 async def serving(
-    environment: Mapping[str, str], state: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any
+    environment: Mapping[str, str],
+    state: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    trusted_cidrs: str = "127.0.0.0/8",
+    **settings: Any,
 ) -> AsyncIterator[Server]:
-    """Serve from `environment`'s S3, with the state directory `state`."""
+    """Serve from `environment`'s S3, with the state directory `state`. Nobody here needs a token by default."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    app = build_app(Settings(port=0, state_dir=state, drain_seconds=0, **settings))
+    app = build_app(Settings(port=0, state_dir=state, drain_seconds=0, trusted_cidrs=trusted_cidrs, **settings))
     answers: list[Answer] = []
 
     async def note(request: web.Request, response: web.StreamResponse) -> None:

@@ -56,9 +56,14 @@ class Archives:
             raise NoSuchArchive
         return job
 
-    async def page(self, *, state: State | None = None, after: str | None = None, limit: int) -> Page:
-        """The newest first; `after` is the `next` of the page before. Raises InvalidRequest where it is none."""
-        return await self._jobs.page(state=state, after=after, limit=limit)
+    async def page(
+        self, *, owner: str | None = None, state: State | None = None, after: str | None = None, limit: int
+    ) -> Page:
+        """The newest first, of one owner or of all; `after` is the `next` of the page before.
+
+        Raises InvalidRequest where it is none.
+        """
+        return await self._jobs.page(owner=owner, state=state, after=after, limit=limit)
 
     async def cancel(self, job_id: str, reason: str) -> Job:
         """Ask for the end of a job; a queued one has come to it on return. Raises NoSuchArchive, ArchiveFinished."""

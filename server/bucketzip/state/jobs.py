@@ -150,8 +150,10 @@ class Jobs:
         """The job of an id."""
         return await self._database.read(lambda connection: _get(connection, job_id))
 
-    async def page(self, *, state: State | None = None, after: str | None = None, limit: int) -> Page:
-        """The newest first, `limit` at most, `after` the `next` of the page before.
+    async def page(
+        self, *, owner: str | None = None, state: State | None = None, after: str | None = None, limit: int
+    ) -> Page:
+        """The newest first, of one owner or of all, `limit` at most, `after` the `next` of the page before.
 
         Raises InvalidRequest where it was none.
         """
@@ -160,9 +162,10 @@ class Jobs:
         def run(connection: sqlite3.Connection) -> list[sqlite3.Row]:
             return connection.execute(
                 f"SELECT number, {_COLUMNS} FROM jobs"  # noqa: S608
-                " WHERE (:state IS NULL OR state = :state) AND (:most IS NULL OR number < :most)"
+                " WHERE (:owner IS NULL OR owner = :owner)"
+                " AND (:state IS NULL OR state = :state) AND (:most IS NULL OR number < :most)"
                 " ORDER BY number DESC LIMIT :limit",
-                {"state": state, "most": most, "limit": limit + 1},
+                {"owner": owner, "state": state, "most": most, "limit": limit + 1},
             ).fetchall()
 
         rows = await self._database.read(run)

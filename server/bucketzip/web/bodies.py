@@ -1,21 +1,37 @@
 """What clients send, as models; all that is wrong with it in one error."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from bucketzip.errors import InvalidRequest
+from bucketzip.errors import InvalidRequest, RequestTimeout
+from bucketzip.web import keys
 
 M = TypeVar("M", bound=BaseModel)
 
 
 async def read_body(request: web.Request, model: type[M]) -> M:
-    """The JSON body; raises InvalidRequest."""
+    """The JSON body; raises InvalidRequest and RequestTimeout."""
+    async with in_time(request):
+        body = await request.read()
     try:
-        return model.model_validate_json(await request.read())
+        return model.model_validate_json(body)
     except ValidationError as error:
         raise _refused(error, model, "the body", "field") from error
+
+
+@asynccontextmanager
+async def in_time(request: web.Request) -> AsyncIterator[None]:
+    """For reading a body of any kind: no client keeps us waiting for ever. Raises RequestTimeout."""
+    try:
+        async with asyncio.timeout(request.app[keys.SETTINGS].client_read_seconds):
+            yield
+    except TimeoutError as error:
+        raise RequestTimeout from error
 
 
 def read_query(request: web.Request, model: type[M]) -> M:

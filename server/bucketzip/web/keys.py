@@ -1,6 +1,7 @@
 """What the application holds, by typed keys."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from aiohttp import web
 
@@ -11,10 +12,15 @@ from bucketzip.settings import Settings
 from bucketzip.transfer.opened import OpenArchives
 from bucketzip.transfer.ports import CrcMemory
 from bucketzip.transfer.pump import Engine
+from bucketzip.web.access import Access
+from bucketzip.web.authority import Authority
 from bucketzip.web.caller import Caller
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
 METRICS = web.AppKey("METRICS", Metrics)
+AUTHORITY = web.AppKey("AUTHORITY", Authority)
+ACCESS: web.AppKey[Mapping[Any, Access]] = web.AppKey("ACCESS")
+"""Whom a handler's routes answer."""
 DOWNLOADS = web.AppKey("DOWNLOADS", Downloads)
 ARCHIVES = web.AppKey("ARCHIVES", OpenArchives)
 ARCHIVE_JOBS = web.AppKey("ARCHIVE_JOBS", Archives)
@@ -25,5 +31,8 @@ CHECK_READY: web.AppKey[Callable[[], object]] = web.AppKey("CHECK_READY")
 
 REQUEST_ID = web.RequestKey("REQUEST_ID", str)
 CALLER = web.RequestKey("CALLER", Caller)
+"""Is there unless the route is public."""
+OUTCOME = web.RequestKey("OUTCOME", str)
+"""What came of it, for the log: an error's code, or `client_gone`. Not there while all is well."""
 BODY_STARTED = web.RequestKey("BODY_STARTED", bool)
 """The head of the answer went out: from here there is no error response."""

@@ -13,6 +13,8 @@ from bucketzip.errors import BucketzipError, MethodNotAllowed, NotFound, Request
 from bucketzip.web import keys
 
 _log = logging.getLogger(__name__)
+_access_log = logging.getLogger("bucketzip.access")
+CLIENT_GONE = "client_gone"
 
 _HTTP_ERRORS: dict[int, type[BucketzipError]] = {404: NotFound, 405: MethodNotAllowed, 413: RequestTooLarge}
 
@@ -28,6 +30,7 @@ def unexpected(record: logging.LogRecord) -> bool:
 
 def error_response(error: BucketzipError, request: web.Request) -> web.Response:
     """The JSON that every error has."""
+    request[keys.OUTCOME] = error.code
     return web.json_response(
         {"error": error.code, "detail": str(error), "request_id": request[keys.REQUEST_ID]},
         status=error.status,
@@ -54,10 +57,14 @@ async def measured(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         response = await handler(request)
         status = str(response.status)
-        return response
+    except (asyncio.CancelledError, ConnectionError):  # aiohttp logs only what was answered
+        request.setdefault(keys.OUTCOME, CLIENT_GONE)
+        _log_request(_access_log, request, status, request.writer.output_size, time.monotonic() - began)
+        raise
     finally:
         metrics.requests.labels(route, request.method, status).inc()
         metrics.request_seconds.labels(route).observe(time.monotonic() - began)
+    return response
 
 
 @web.middleware
@@ -83,6 +90,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         if ours is not error:
             _log.exception("unexpected error", extra={"request_id": request_id})
         if begun:
+            request[keys.OUTCOME] = ours.code
             request.app[keys.METRICS].errors.labels(ours.code).inc()
             _log.error("answer broken off: %s", ours, extra={"request_id": request_id})
             raise BrokenOff from error
@@ -101,21 +109,31 @@ async def watch_loop_lag(app: web.Application) -> None:
 
 
 class AccessLogger(AbstractAccessLogger):
-    """One line a request; the capability in a link's path is not logged."""
+    """One line a request that was answered; `measured` writes those of the others."""
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         """Log one request."""
-        route = getattr(request, "match_info", None)
-        resource = route.route.resource if route is not None else None
-        self.logger.info(
-            "request",
-            extra={
-                "method": request.method,
-                "route": resource.canonical if resource is not None else "unknown",
-                "status": response.status,
-                "bytes": response.body_length,
-                "seconds": round(time, 3),
-                "peer": request.remote,
-                "request_id": request.get(keys.REQUEST_ID, ""),
-            },
-        )
+        _log_request(self.logger, request, response.status, response.body_length, time)
+
+
+def _log_request(
+    logger: logging.Logger, request: web.BaseRequest, status: int | str, size_bytes: int, seconds: float
+) -> None:
+    """Who did what, and what came of it. Neither path, query nor headers: capabilities and tokens are in them."""
+    found = getattr(request, "match_info", None)
+    resource = found.route.resource if found is not None else None
+    caller = request.get(keys.CALLER)
+    logger.info(
+        "request",
+        extra={
+            "who": caller.owner if caller is not None else "",
+            "method": request.method,
+            "route": resource.canonical if resource is not None else "unknown",
+            "status": status,
+            "outcome": request.get(keys.OUTCOME, "ok"),
+            "bytes": size_bytes,
+            "seconds": round(seconds, 3),
+            "peer": request.remote,
+            "request_id": request.get(keys.REQUEST_ID, ""),
+        },
+    )

@@ -13,6 +13,7 @@ from bucketzip.web import keys
 from bucketzip.web.bodies import read_body, read_query
 from bucketzip.web.events import EventStream
 from bucketzip.web.origin import origin
+from bucketzip.web.permission import require_permitted, visible_job, visible_owner
 
 MAX_KEY = 255
 MAX_JOBS = 1000
@@ -34,6 +35,7 @@ class Listing(BaseModel):
 async def create(request: web.Request) -> web.Response:
     """POST /archives: accept a job."""
     wanted = await read_body(request, ArchiveRequest)
+    require_permitted(request, wanted)
     job, new = await request.app[keys.ARCHIVE_JOBS].create(
         wanted, request[keys.CALLER].owner, _idempotency_key(request)
     )
@@ -44,18 +46,21 @@ async def create(request: web.Request) -> web.Response:
 async def page(request: web.Request) -> web.Response:
     """GET /archives: the newest first."""
     asked = read_query(request, Listing)
-    found = await request.app[keys.ARCHIVE_JOBS].page(state=asked.state, after=asked.after, limit=asked.limit)
+    found = await request.app[keys.ARCHIVE_JOBS].page(
+        owner=visible_owner(request), state=asked.state, after=asked.after, limit=asked.limit
+    )
     return web.json_response({"archives": [_told(job) for job in found.jobs], "next": found.next})
 
 
 async def show(request: web.Request) -> web.Response:
     """GET /archives/{id}."""
-    return web.json_response(_told(await request.app[keys.ARCHIVE_JOBS].get(request.match_info["id"])))
+    return web.json_response(_told(await visible_job(request, request.match_info["id"])))
 
 
 async def cancel(request: web.Request) -> web.Response:
     """DELETE /archives/{id}: ask for its end."""
-    job = await request.app[keys.ARCHIVE_JOBS].cancel(request.match_info["id"], CANCELLED_BY_CLIENT)
+    seen = await visible_job(request, request.match_info["id"])
+    job = await request.app[keys.ARCHIVE_JOBS].cancel(seen.id, CANCELLED_BY_CLIENT)
     return web.json_response(_told(job), status=202)
 
 
@@ -63,7 +68,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     """GET /archives/{id}/events: the job now, and whenever it changed, until it is over."""
     archives, job_id = request.app[keys.ARCHIVE_JOBS], request.match_info["id"]
     seen = _last_event_id(request)
-    job = await archives.get(job_id)
+    job = await visible_job(request, job_id)
     if job.state.is_final and job.revision == seen:  # the client has it all, and is told not to come again
         return web.Response(status=204)
     stream = EventStream(request, stall_seconds=request.app[keys.SETTINGS].client_stall_seconds)

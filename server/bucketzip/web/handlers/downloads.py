@@ -31,6 +31,7 @@ from bucketzip.web import keys
 from bucketzip.web.bodies import read_body
 from bucketzip.web.disposition import attachment
 from bucketzip.web.origin import origin
+from bucketzip.web.permission import require_permitted
 from bucketzip.web.ranges import Asked, Outcome, decide
 from bucketzip.web.send import ResponseSink
 
@@ -42,6 +43,7 @@ FIRST_BYTE_SECONDS = 30.0
 async def create(request: web.Request) -> web.Response:
     """POST /downloads: plan an archive, answer with its link."""
     wanted = await read_body(request, DownloadRequest)
+    require_permitted(request, wanted)
     app = request.app
     began = time.monotonic()
     capability, _ = await app[keys.DOWNLOADS].create(wanted, request[keys.CALLER].owner)
@@ -135,6 +137,7 @@ async def _send(
         _log.info(
             "download",
             extra={
+                "link": link.id,
                 "outcome": outcome,
                 "bytes": sent,
                 "of_bytes": asked.stop - asked.start,
