@@ -1,4 +1,4 @@
-"""What clients send, as models; all that is wrong with it in one error."""
+"""What clients send, as models; all that is wrong with it, within reason, in one error."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,6 +12,9 @@ from bucketzip.errors import InvalidRequest, RequestTimeout
 from bucketzip.web import keys
 
 M = TypeVar("M", bound=BaseModel)
+
+MOST_MISTAKES = 100
+"""A megabyte of them would come back as thirteen."""
 
 
 async def read_body(request: web.Request, model: type[M]) -> M:
@@ -51,4 +54,8 @@ def _refused(error: ValidationError, model: type[BaseModel], whole: str, part: s
             return f"{where}: unknown {part}" + (f" (known: {known})" if len(location) == 1 else "")
         return f"{where}: {message}"
 
-    return InvalidRequest("; ".join(said(each["loc"], each["msg"], each["type"]) for each in error.errors()))
+    mistakes = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [said(each["loc"], each["msg"], each["type"]) for each in mistakes[:MOST_MISTAKES]]
+    if more := len(mistakes) - len(told):
+        told.append(f"and {more:,} more")
+    return InvalidRequest("; ".join(told))
