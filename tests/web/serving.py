@@ -1,6 +1,7 @@
 """The whole server in the test's own loop, on a real socket, against whatever S3 the environment names."""
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from blockbuster import blockbuster_ctx
 from bucketzip.app import build_app
 from bucketzip.settings import Settings
 from bucketzip.web import keys
-from bucketzip.web.middleware import AccessLogger
+from bucketzip.web.middleware import AccessLogger, unexpected
 
 
 class Answer(NamedTuple):
@@ -100,7 +101,11 @@ async def serving(
         answers.append(Answer(request.method, request.headers, response.status))
 
     app.on_response_prepare.append(note)
-    runner = web.AppRunner(app, handler_cancellation=True, access_log_class=AccessLogger, shutdown_timeout=0.1)
+    log = logging.getLogger("bucketzip.http")
+    log.addFilter(unexpected)
+    runner = web.AppRunner(
+        app, handler_cancellation=True, access_log_class=AccessLogger, logger=log, shutdown_timeout=0.1
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -128,6 +128,23 @@ async def test_what_broke_off_has_its_line_too(closed: Server, stub: LyingS3, lo
     assert (broken["status"], broken["outcome"]) == ("broken", "access_denied")
 
 
+async def test_what_is_no_http_is_answered_and_has_its_line(closed: Server, log: Log) -> None:
+    for head in (
+        b"rubbish\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nAuthorization Bearer secret\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: \x00\r\n\r\n",
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(closed.base.rpartition(":")[2]))
+        writer.write(head)
+        assert (await reader.read()).startswith(b"HTTP/1.0 400 ")
+        writer.close()
+        await writer.wait_closed()
+    for line in await log.until(3):
+        assert (line["route"], line["status"], line["outcome"]) == ("unknown", 400, "malformed")
+    assert "Traceback" not in log.whole()
+    assert "secret" not in log.whole()
+
+
 async def test_names_and_headers_make_no_lines_of_their_own(closed: Server, stub: LyingS3, log: Log) -> None:
     forged = "x\r\n2026-01-01T00:00:00.000+00:00 info request who=admin\u2028\x85\x1b[2J"
     _, _, ask = await user_of(closed)

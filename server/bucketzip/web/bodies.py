@@ -29,12 +29,14 @@ async def read_body(request: web.Request, model: type[M]) -> M:
 
 @asynccontextmanager
 async def in_time(request: web.Request) -> AsyncIterator[None]:
-    """For reading a body of any kind: no client keeps us waiting for ever. Raises RequestTimeout."""
+    """For reading a body of any kind: no client keeps us waiting for ever. Raises RequestTimeout and InvalidRequest."""
     try:
         async with asyncio.timeout(request.app[keys.SETTINGS].client_read_seconds):
             yield
     except TimeoutError as error:
         raise RequestTimeout from error
+    except web.RequestPayloadError as error:
+        raise InvalidRequest("the body is not what Transfer-Encoding or Content-Encoding says") from error
 
 
 def read_query(request: web.Request, model: type[M]) -> M:

@@ -32,6 +32,8 @@ CHECK_READY: web.AppKey[Callable[[], object]] = web.AppKey("CHECK_READY")
 REQUEST_ID = web.RequestKey("REQUEST_ID", str)
 CALLER = web.RequestKey("CALLER", Caller)
 """Is there unless the route is public."""
+ROUTE = web.RequestKey("ROUTE", str)
+"""The line of the table that it matches."""
 OUTCOME = web.RequestKey("OUTCOME", str)
 """What came of it, for the log: an error's code, or `client_gone`. Not there while all is well."""
 BODY_STARTED = web.RequestKey("BODY_STARTED", bool)

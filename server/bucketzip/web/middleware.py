@@ -4,9 +4,11 @@ import asyncio
 import logging
 import secrets
 import time
+from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
+from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from bucketzip.errors import BucketzipError, MethodNotAllowed, NotFound, RequestTooLarge
@@ -14,7 +16,13 @@ from bucketzip.web import keys
 
 _log = logging.getLogger(__name__)
 _access_log = logging.getLogger("bucketzip.access")
-CLIENT_GONE = "client_gone"
+
+UNKNOWN = "unknown"
+"""The route where there is none."""
+BROKEN = "broken"
+"""The status where the answer did not come to its end."""
+CLIENT_GONE, MALFORMED = "client_gone", "malformed"
+"""Outcomes that are no error's code: `malformed` is what aiohttp could not read, and refused."""
 
 _HTTP_ERRORS: dict[int, type[BucketzipError]] = {404: NotFound, 405: MethodNotAllowed, 413: RequestTooLarge}
 
@@ -24,8 +32,13 @@ class BrokenOff(ConnectionError):
 
 
 def unexpected(record: logging.LogRecord) -> bool:
-    """A filter for aiohttp's own log: what we broke off ourselves has been logged already, with its reason."""
-    return not (record.exc_info and isinstance(record.exc_info[1], BrokenOff))
+    """A filter for aiohttp's own log.
+
+    What we broke off has been logged already, with its reason. Of what is no HTTP it would quote the line, which may
+    hold a token.
+    """
+    ours_or_no_http = BrokenOff | web.RequestPayloadError | HttpProcessingError
+    return not (record.exc_info and isinstance(record.exc_info[1], ours_or_no_http))
 
 
 def error_response(error: BucketzipError, request: web.Request) -> web.Response:
@@ -51,9 +64,9 @@ async def measured(request: web.Request, handler: Handler) -> web.StreamResponse
     request[keys.REQUEST_ID] = secrets.token_hex(8)
     metrics = request.app[keys.METRICS]
     resource = request.match_info.route.resource
-    route = resource.canonical if resource is not None else "unknown"
+    route = request[keys.ROUTE] = resource.canonical if resource is not None else UNKNOWN
     began = time.monotonic()
-    status = "broken"
+    status = BROKEN
     try:
         response = await handler(request)
         status = str(response.status)
@@ -120,17 +133,16 @@ def _log_request(
     logger: logging.Logger, request: web.BaseRequest, status: int | str, size_bytes: int, seconds: float
 ) -> None:
     """Who did what, and what came of it. Neither path, query nor headers: capabilities and tokens are in them."""
-    found = getattr(request, "match_info", None)
-    resource = found.route.resource if found is not None else None
     caller = request.get(keys.CALLER)
+    is_well = status == BROKEN or int(status) < HTTPStatus.BAD_REQUEST
     logger.info(
         "request",
         extra={
             "who": caller.owner if caller is not None else "",
             "method": request.method,
-            "route": resource.canonical if resource is not None else "unknown",
+            "route": request.get(keys.ROUTE, UNKNOWN),
             "status": status,
-            "outcome": request.get(keys.OUTCOME, "ok"),
+            "outcome": request.get(keys.OUTCOME, "ok" if is_well else MALFORMED),
             "bytes": size_bytes,
             "seconds": round(seconds, 3),
             "peer": request.remote,
