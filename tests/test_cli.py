@@ -118,7 +118,7 @@ def test_without_a_command_it_says_what_there_is() -> None:
 def test_help_names_every_command() -> None:
     status, said, _ = run("--help")
     assert status == 0
-    for command in ("serve", "work", "zip", "verify", "version"):
+    for command in ("serve", "work", "zip", "verify", "user", "version"):
         assert re.search(rf"^ +{command} +\w", said, re.MULTILINE), said
 
 
@@ -157,15 +157,17 @@ def test_all_mistakes_are_reported_at_once() -> None:
         "serve",
         "--port=99999",
         "--public-url=zip.example.com",
+        "--trusted-cidrs=10.0.0.1/8",
         environment={"BUCKETZIP_MEMORY_BYTES": "64M", "BUCKETZIP_LOG_LEVEL": "loud", "BUCKETZIP_PROT": "80"},
     )
     assert (status, out) == (2, "")
     lines = said.splitlines()
-    assert len(lines) == 5, said
+    assert len(lines) == 6, said
     for name, why in {
         "PROT": "no such setting",
         "PORT": "less than or equal to 65535, not '99999'",
         "PUBLIC_URL": "https://zip.example.com, without a path, not 'zip.example.com'",
+        "TRUSTED_CIDRS": "is written 10.0.0.0/8,fd00::/8 (10.0.0.1/8 has host bits set), not '10.0.0.1/8'",
         "MEMORY_BYTES": "not '64M'",
         "LOG_LEVEL": "'debug', 'info', 'warning' or 'error', not 'loud'",
     }.items():
