@@ -5,6 +5,8 @@ credentials -> S3 client -> ranged readers -> engine (budget, blocks) -> archive
 """
 
 import asyncio
+import functools
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,6 +19,12 @@ from bucketzip.jobs.job_run import Tools
 from bucketzip.jobs.runner import Runner
 from bucketzip.jobs.undo import Undo
 from bucketzip.metrics import Metrics
+from bucketzip.notify.acceptance import Acceptance
+from bucketzip.notify.addresses import parse_networks
+from bucketzip.notify.callbacks import Callbacks
+from bucketzip.notify.event import Events
+from bucketzip.notify.mail import Mail, MailServer
+from bucketzip.notify.sender import Sender
 from bucketzip.plan.catalog import Catalog
 from bucketzip.plan.discovery import Discovery
 from bucketzip.plan.downloads import Downloads
@@ -30,10 +38,11 @@ from bucketzip.s3.reader import S3RangeReader
 from bucketzip.s3.reader_options import ReaderLimits, ReaderMetrics
 from bucketzip.s3.scratch import Place, Scratch
 from bucketzip.s3.versions import Versions
-from bucketzip.settings import Settings
+from bucketzip.settings import PREFIX, Settings
 from bucketzip.state.capabilities import Capabilities
 from bucketzip.state.crcs import CrcTable
 from bucketzip.state.database import open_database
+from bucketzip.state.deliveries import Deliveries, Kind
 from bucketzip.state.instance_key import load_instance_key
 from bucketzip.state.jobs import Jobs
 from bucketzip.state.links import Links
@@ -62,6 +71,7 @@ class Machine:
     archives: OpenArchives
     downloads: Downloads
     jobs: Archives
+    deliveries: Deliveries
     runner: Runner
     undo: Undo
     check_credentials: Callable[[], object]
@@ -131,7 +141,17 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
         def discovery() -> Discovery:
             return Discovery(memory, remote, most_copied_bytes=settings.scratch_bytes)
 
-        jobs, multipart = Jobs(database), S3Multipart(s3, prober)
+        jobs, links, deliveries = Jobs(database), Links(database), Deliveries(database)
+        capabilities = Capabilities(key)
+        networks, tls = parse_networks(settings.callback_networks), functools.cache(ssl.create_default_context)
+        acceptance = Acceptance(networks, _missing_for_mail(settings))
+        sender = Sender(
+            deliveries,
+            Events(jobs, links, capabilities, settings.public_url),
+            {Kind.CALLBACK: Callbacks(key, networks, tls), Kind.EMAIL: Mail(_mail_server(settings), tls)},
+            metrics.deliveries,
+        )
+        multipart = S3Multipart(s3, prober)
         tools = Tools(
             jobs,
             Receipts(database),
@@ -143,7 +163,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             metrics.archives_ended,
             settings.job_patience_seconds,
         )
-        runner = Runner(tools, processes.own)
+        runner = Runner(tools, processes.own, beside=sender.run)
         yield Machine(
             catalog=catalog,
             discovery=discovery,
@@ -152,20 +172,41 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             engine=engine,
             archives=archives,
             downloads=Downloads(
-                Links(database),
+                links,
                 manifests,
                 catalog,
                 processes,
-                Capabilities(key),
+                capabilities,
                 discovery=discovery,
                 ways=metrics.crcs,
                 sweep_jobs=lambda: jobs.sweep(settings.jobs_kept_seconds),
+                check=acceptance.check,
             ),
-            jobs=Archives(jobs, wake=runner.wake, outcomes=metrics.archives_ended),
+            jobs=Archives(jobs, wake=runner.wake, outcomes=metrics.archives_ended, check=acceptance.check),
+            deliveries=deliveries,
             runner=runner,
             undo=tools.undo,
             check_credentials=keeper.current,
         )
+
+
+def _missing_for_mail(settings: Settings) -> tuple[str, ...]:
+    """The settings that mail wants and that are not there; a mail without a link is worth nothing."""
+    wanted = ("smtp_host", "mail_from", "public_url")
+    return tuple(f"{PREFIX}{name.upper()}" for name in wanted if not getattr(settings, name))
+
+
+def _mail_server(settings: Settings) -> MailServer | None:
+    if _missing_for_mail(settings):
+        return None
+    return MailServer(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        tls=settings.smtp_tls,
+        user=settings.smtp_user,
+        password=settings.smtp_password.get_secret_value(),
+        sender=settings.mail_from,
+    )
 
 
 def _place(scratch: str) -> Place:

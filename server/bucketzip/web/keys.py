@@ -8,6 +8,7 @@ from bucketzip.jobs.archives import Archives
 from bucketzip.metrics import Metrics
 from bucketzip.plan.downloads import Downloads
 from bucketzip.settings import Settings
+from bucketzip.state.deliveries import Deliveries
 from bucketzip.transfer.opened import OpenArchives
 from bucketzip.transfer.ports import CrcMemory
 from bucketzip.transfer.pump import Engine
@@ -17,6 +18,7 @@ SETTINGS = web.AppKey("SETTINGS", Settings)
 METRICS = web.AppKey("METRICS", Metrics)
 DOWNLOADS = web.AppKey("DOWNLOADS", Downloads)
 ARCHIVES = web.AppKey("ARCHIVES", OpenArchives)
+DELIVERIES = web.AppKey("DELIVERIES", Deliveries)
 ARCHIVE_JOBS = web.AppKey("ARCHIVE_JOBS", Archives)
 CRC_MEMORY: web.AppKey[CrcMemory] = web.AppKey("CRC_MEMORY")
 ENGINE = web.AppKey("ENGINE", Engine)
