@@ -23,7 +23,7 @@ def compose(event: Event, sender: str, recipient: str) -> EmailMessage:
     message = EmailMessage(SMTP)
     message["From"] = sender
     message["To"] = Address(addr_spec=recipient)
-    message["Subject"] = _subject(event, name if len(name) <= SUBJECT_CHARACTERS else f"{name[:SUBJECT_CHARACTERS]}…")
+    message["Subject"] = _subject(event, _in_a_header(name))
     message["Date"] = formatdate(event.at)
     # The same at every attempt: a mail that was sent twice is one to whoever reads it.
     message["Message-ID"] = f"<{event.id}@{domain(sender)}>"
@@ -63,6 +63,12 @@ def _lines(event: Event, name: str) -> list[str]:
         case _:
             error = _visible(event.error or "")
             return ["Your archive could not be made.", "", f"  Name:   {name}", f"  Error:  {error}"]
+
+
+def _in_a_header(name: str) -> str:
+    """Short, and without encoded words (RFC 2047): EmailMessage decodes those that it is given, line breaks and all."""
+    short = name if len(name) <= SUBJECT_CHARACTERS else f"{name[:SUBJECT_CHARACTERS]}…"
+    return short.replace("=?", "=\N{REPLACEMENT CHARACTER}")
 
 
 def _visible(text: str) -> str:
