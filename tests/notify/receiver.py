@@ -105,8 +105,10 @@ class Mailbox:
 
 
 @asynccontextmanager
-async def mail_server(starttls: ssl.SSLContext | None = None, **options: Any) -> AsyncIterator[Mailbox]:
-    """With `starttls` it wants that and a login, as `user` with the password `pa55`."""
+async def mail_server(
+    starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None, **options: Any
+) -> AsyncIterator[Mailbox]:
+    """With `starttls` it wants that and a login, as `user` with the password `pa55`; with `tls` it begins by that."""
     mailbox = Mailbox()
     if starttls is not None:
         options |= {"tls_context": starttls, "require_starttls": True, "auth_required": True}
@@ -115,7 +117,7 @@ async def mail_server(starttls: ssl.SSLContext | None = None, **options: Any) ->
         return SMTP(mailbox, hostname="mx.test", authenticator=mailbox.authenticate, loop=loop, **options)
 
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(session, LOOPBACK, 0)
+    server = await loop.create_server(session, LOOPBACK, 0, ssl=tls)
     try:
         mailbox.port = server.sockets[0].getsockname()[1]
         yield mailbox

@@ -2,10 +2,9 @@
 
 import pytest
 
-from bucketzip.notify.addresses import is_allowed, parse_networks
+from bucketzip.notify.addresses import ANYWHERE, is_allowed, parse_networks
 
 NONE = parse_networks("")
-ALL = parse_networks("0.0.0.0/0, ::/0")
 
 PUBLIC = (
     "1.1.1.1",
@@ -87,13 +86,13 @@ def test_what_anybody_can_reach_is_allowed(address: str) -> None:
 @pytest.mark.parametrize("address", PRIVATE)
 def test_what_only_this_machine_reaches_is_not_unless_it_is_named(address: str) -> None:
     assert not is_allowed(address, NONE)
-    assert is_allowed(address, ALL)
+    assert is_allowed(address, ANYWHERE)
 
 
 @pytest.mark.parametrize("address", NEVER)
 def test_metadata_and_what_is_no_host_are_never(address: str) -> None:
     assert not is_allowed(address, NONE)
-    assert not is_allowed(address, ALL)
+    assert not is_allowed(address, ANYWHERE)
 
 
 def test_a_network_allows_what_lies_in_it_and_nothing_else() -> None:

@@ -1,9 +1,11 @@
 """Callbacks to real receivers, and to places that they must not reach."""
 
 import asyncio
+import functools
 import json
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from email.utils import formatdate
@@ -29,7 +31,7 @@ KEY = InstanceKey(b"k" * 32)
 def made(
     networks: str = "127.0.0.1/32",
     resolver: AbstractResolver | None = None,
-    tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+    tls: Callable[[], ssl.SSLContext] = functools.cache(ssl.create_default_context),  # noqa: B008  -- shared on purpose
 ) -> Callbacks:
     return Callbacks(KEY, parse_networks(networks), tls, resolver)
 
@@ -271,6 +273,28 @@ async def test_a_receiver_that_speaks_no_http_is_tried_again(event: Event) -> No
         url = f"http://{LOOPBACK}:{server.sockets[0].getsockname()[1]}/"
         failed = await failure(made(), url, event)
     assert (str(failed), failed.final) == ("the connection broke", False)
+
+
+async def test_a_name_server_that_keeps_still_holds_up_nothing_else(
+    event: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More look-ups that do not end than the process has threads for everything else."""
+    monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.2)
+    answers = threading.Event()
+
+    def keep_still(*_: object) -> list[object]:
+        answers.wait(30)
+        raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+
+    monkeypatch.setattr(socket, "getaddrinfo", keep_still)
+    callbacks = made()
+    try:
+        sent = [callbacks.send("http://receiver.test/", event) for _ in range(40)]
+        failed = await asyncio.gather(*sent, return_exceptions=True)
+        assert {str(each) for each in failed} == {"no answer within 0.2 s"}
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "a thread"), 10) == "a thread"
+    finally:
+        answers.set()
 
 
 def test_secrets_are_those_of_one_user_of_one_instance() -> None:

@@ -42,6 +42,13 @@ async def test_a_mail_arrives_by_starttls_with_a_login(event: Event, tls: Tls) -
     assert mailbox.logins == [(b"user", b"pa55")]
 
 
+async def test_a_mail_arrives_by_tls_from_the_start(event: Event, tls: Tls) -> None:
+    async with mail_server(tls=tls.server) as mailbox:
+        assert await made(mailbox, tls, tls="tls").send(RECIPIENT, event) == "taken"
+        assert (await mailbox.next())["To"] == RECIPIENT
+        assert "certificate" in str(await failure(made(mailbox, tls="tls"), event)).lower()
+
+
 async def test_a_mail_arrives_in_the_clear_where_that_is_wanted(event: Event) -> None:
     async with mail_server() as mailbox:
         assert await made(mailbox).send(RECIPIENT, event) == "taken"

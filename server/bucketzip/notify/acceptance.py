@@ -4,7 +4,7 @@ import re
 from urllib.parse import urlsplit
 
 from bucketzip.errors import InvalidRequest
-from bucketzip.notify.addresses import Network, is_allowed, parse_address
+from bucketzip.notify.addresses import ANYWHERE, Network, is_allowed, parse_address
 from bucketzip.plan.request import ZipRequest
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
@@ -41,9 +41,8 @@ class Acceptance:
         except ValueError:
             return  # a name: where it leads is seen when the callback is sent
         if not is_allowed(host, self._networks):
-            raise InvalidRequest(
-                f"callback_url: no callback is sent to {host}, unless the setting BUCKETZIP_CALLBACK_NETWORKS allows it"
-            )
+            unless = ", unless the setting BUCKETZIP_CALLBACK_NETWORKS allows it" if is_allowed(host, ANYWHERE) else ""
+            raise InvalidRequest(f"callback_url: no callback is sent to {host}{unless}")
 
     def _check_address(self, email: str) -> None:
         if self._missing:

@@ -13,6 +13,8 @@ Network = IPv4Network | IPv6Network
 _NAT64 = IPv6Network("64:ff9b::/96")
 """RFC 6052: how hosts without IPv4 reach it; the last 32 bits are the address that is really meant."""
 
+ANYWHERE = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+
 _NEVER: tuple[Network, ...] = tuple(
     map(
         ip_network,

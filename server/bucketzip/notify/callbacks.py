@@ -21,6 +21,7 @@ from bucketzip import __version__
 from bucketzip.notify.addresses import Network, is_allowed
 from bucketzip.notify.event import Event
 from bucketzip.notify.failure import NotDelivered
+from bucketzip.notify.names import Names
 from bucketzip.notify.signature import callback_secret, signature
 from bucketzip.state.instance_key import InstanceKey
 
@@ -54,7 +55,7 @@ class Callbacks:
         self._key = key
         self._networks = networks
         self._tls = tls
-        self._resolver = resolver
+        self._resolver = resolver or Names()
 
     async def send(self, target: str, event: Event) -> str:
         """Send it and return the outcome; raises NotDelivered."""
@@ -69,7 +70,7 @@ class Callbacks:
         connector = aiohttp.TCPConnector(
             ssl=await asyncio.to_thread(self._tls),
             socket_factory=self._socket,
-            resolver=self._resolver or aiohttp.ThreadedResolver(),
+            resolver=self._resolver,
             use_dns_cache=False,
             force_close=True,
         )
