@@ -205,7 +205,7 @@ async def test_a_link_that_is_forgotten_takes_what_was_told_along(database: Data
     await links.add(link)
     await links.failed(link, "failed", code="no_such_bucket", detail="d")
     await links.sweep(NOW + 9 * DAY)
-    assert await links.by_id(link.id) is None
+    assert await links.find(link.id) is None
     assert await deliveries.of(link.id) == []
 
 

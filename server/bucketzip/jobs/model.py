@@ -53,7 +53,7 @@ def progress(job: Job, now: float) -> Progress:
     )
 
 
-def as_json(job: Job, now: float, deliveries: Iterable[Delivery] = ()) -> dict[str, object]:
+def as_json(job: Job, now: float, *, deliveries: Iterable[Delivery] = ()) -> dict[str, object]:
     """For programs; `deliveries` are those that tell of its end."""
     return {
         "id": job.id,

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from bucketzip.jobs import requested
 from bucketzip.jobs.model import as_json
+from bucketzip.notify.failure import NotDelivered
 from bucketzip.state.capabilities import Capabilities
 from bucketzip.state.deliveries import Delivery
 from bucketzip.state.job_states import State
@@ -30,6 +31,7 @@ class Event:
     url: str | None
     """The link to what was made; None where nothing was, or where nobody knows how users reach this server."""
     url_expires_at: int | None
+    """Known where a link would be."""
     error: str | None
     """Why it failed."""
     data: dict[str, object]
@@ -50,13 +52,14 @@ class Events:
         self._capabilities = capabilities
         self._public_url = public_url
 
-    async def of(self, delivery: Delivery) -> Event | None:
-        """What is to be told; None where the job or the link is gone."""
+    async def of(self, delivery: Delivery) -> Event:
+        """What is to be told; raises NotDelivered where the job or the link is gone."""
         if delivery.job_id is not None:
-            job = await self._jobs.get(delivery.job_id)
-            return None if job is None else self._of_job(delivery, job)
-        link = await self._links.by_id(delivery.about)
-        return None if link is None else self._of_link(delivery, link)
+            if job := await self._jobs.get(delivery.job_id):
+                return self._of_job(delivery, job)
+        elif link := await self._links.find(delivery.about):
+            return self._of_link(delivery, link)
+        raise NotDelivered("it was forgotten meanwhile", final=True)
 
     def _of_job(self, delivery: Delivery, job: Job) -> Event:
         finished_at = job.finished_at or delivery.created_at
@@ -71,7 +74,7 @@ class Events:
             bytes=job.bytes,
             entries=job.entries,
             url=f"{self._public_url}/r/{capability}" if succeeded and self._public_url else None,
-            url_expires_at=finished_at + requested.read(job).link_expires_in,
+            url_expires_at=finished_at + requested.read(job).link_expires_in if succeeded else None,
             error=job.error_detail,
             data=as_json(job, finished_at),
         )

@@ -101,12 +101,9 @@ class Sender:
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _attempt(self, delivery: Delivery) -> None:
-        event = await self._events.of(delivery)
-        if event is None:  # the job or the link was forgotten meanwhile, and this with it
-            return
         began, next_at = self._clock(), None
         try:
-            said, outcome = await self._ways[delivery.kind].send(delivery.target, event), "delivered"
+            said, outcome = await self._send(delivery), "delivered"
         except NotDelivered as failure:
             said = str(failure)
             if not failure.final:
@@ -128,6 +125,16 @@ class Sender:
             said,
             extra={"delivery": delivery.id, "event": delivery.event, "about": delivery.about},
         )
+
+    async def _send(self, delivery: Delivery) -> str:
+        """Send it and return the outcome; raises NotDelivered, whatever happens."""
+        try:
+            return await self._ways[delivery.kind].send(delivery.target, await self._events.of(delivery))
+        except NotDelivered:
+            raise
+        except Exception as error:
+            _log.exception("a delivery failed", extra={"delivery": delivery.id})
+            raise NotDelivered("something went wrong inside bucketzip; its log has the details") from error
 
     async def _end(self) -> None:
         tasks = list(self._under_way.values())

@@ -76,7 +76,7 @@ class Links:
         before: State = "planning" if state == "failed" else "ready"
         await self._update(link, before, state=state, error_code=code, error_detail=detail)
 
-    async def by_id(self, link_id: str) -> Link | None:
+    async def find(self, link_id: str) -> Link | None:
         """The link of an id, expired or not."""
         row = await self._database.read(
             lambda connection: connection.execute(

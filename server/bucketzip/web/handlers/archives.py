@@ -88,7 +88,7 @@ async def _told(request: web.Request, job: Job) -> dict[str, object]:
 async def _all_told(request: web.Request, jobs: list[Job]) -> list[dict[str, object]]:
     over = [job.id for job in jobs if job.state.is_final]  # of the others there is nothing to tell yet
     deliveries = await request.app[keys.DELIVERIES].of_each(over) if over else {}
-    return [as_json(job, time.time(), deliveries.get(job.id, ())) for job in jobs]
+    return [as_json(job, time.time(), deliveries=deliveries.get(job.id, ())) for job in jobs]
 
 
 def _idempotency_key(request: web.Request) -> str | None:
