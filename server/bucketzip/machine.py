@@ -20,6 +20,7 @@ from bucketzip.metrics import Metrics
 from bucketzip.plan.catalog import Catalog
 from bucketzip.plan.discovery import Discovery
 from bucketzip.plan.downloads import Downloads
+from bucketzip.plan.small_objects import SmallObjects
 from bucketzip.s3.client import open_s3, tls_context
 from bucketzip.s3.copied_crcs import CopiedCrcs
 from bucketzip.s3.credentials import CredentialKeeper
@@ -29,6 +30,7 @@ from bucketzip.s3.probe import Prober
 from bucketzip.s3.reader import S3RangeReader
 from bucketzip.s3.reader_options import ReaderLimits, ReaderMetrics
 from bucketzip.s3.scratch import Place, Scratch
+from bucketzip.s3.small_objects import S3SmallObjects
 from bucketzip.s3.versions import Versions
 from bucketzip.settings import Settings
 from bucketzip.state.capabilities import Capabilities
@@ -64,6 +66,8 @@ class Machine:
     jobs: Archives
     runner: Runner
     undo: Undo
+    capabilities: Capabilities
+    small_objects: SmallObjects
     check_credentials: Callable[[], object]
     """Raises what keeps this process from having any."""
 
@@ -76,7 +80,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             Manifests, settings.state_dir / "manifests", most_bytes=settings.manifests_bytes
         )
         database = await stack.enter_async_context(open_database(settings.state_dir))
-        key = await asyncio.to_thread(load_instance_key, settings.state_dir)
+        capabilities = Capabilities(await asyncio.to_thread(load_instance_key, settings.state_dir))
         processes = await stack.enter_async_context(join_processes(settings.state_dir))
         memory = CrcTable(database)
 
@@ -156,7 +160,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
                 manifests,
                 catalog,
                 processes,
-                Capabilities(key),
+                capabilities,
                 discovery=discovery,
                 ways=metrics.crcs,
                 sweep_jobs=lambda: jobs.sweep(settings.jobs_kept_seconds),
@@ -164,6 +168,8 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             jobs=Archives(jobs, wake=runner.wake, outcomes=metrics.archives_ended),
             runner=runner,
             undo=tools.undo,
+            capabilities=capabilities,
+            small_objects=S3SmallObjects(s3),
             check_credentials=keeper.current,
         )
 
