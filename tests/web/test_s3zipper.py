@@ -290,6 +290,19 @@ async def test_a_client_that_leaves_is_not_waited_for(idle: Server) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_a_server_that_ends_says_when_to_come_again(
+    stub: LyingS3, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3zipper, "SIZE_WAIT_SECONDS", 0.01)
+    async with serving(stub_environment(stub.endpoint_url), state_dir, monkeypatch, run_jobs=False) as server:
+        _, chain = await waiting_job(server)
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(call(server, "/v2/zipresult", chain))
+            server.app[keys.ARCHIVE_JOBS].close()
+        status, error = waiting.result()
+        assert (status, error["error"]) == (503, "still_running")
+
+
 ROUTES = [
     "/gentoken", "/tokenv2", "/v1/zipstart", "/v2/zipstart", "/v2/s3zip", "/v1/streamzip", "/v2/streamzip",
     "/v1/zipstate", "/v2/zipstate", "/v2/status", "/v1/zipresult", "/v2/zipresult",
@@ -318,17 +331,16 @@ async def test_nothing_that_is_sent_is_our_mistake(idle: Server, body: bytes, he
 
 
 async def test_no_body_is_larger_than_it_says_or_seems(idle: Server) -> None:
-    million = urlencode([("filePaths", "b/k")] * 1_000_000).encode()
+    million = b"&".join([b"filePaths=b%2Fk"] * 1_000_000)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    for body, headers in (
-        (million, form),
-        (gzip.compress(million), {**form, "Content-Encoding": "gzip"}),
-        (gzip.compress(b" " * (8 << 20)), {"Content-Encoding": "gzip"}),
-        (b" " * (2 << 20), {}),
+    for path, body, headers in (
+        ("/v1/zipstart", million, form),
+        ("/v2/s3zip", gzip.compress(million, 1), {**form, "Content-Encoding": "gzip"}),
+        ("/v1/zipstate", gzip.compress(b" " * (8 << 20), 1), {"Content-Encoding": "gzip"}),
+        ("/gentoken", b" " * (65 << 10), {}),
     ):
-        for path in ("/v1/zipstart", "/v1/zipstate"):
-            status, error = await call(idle, path, data=io.BytesIO(body), headers=headers)
-            assert (status, error["error"]) == (413, "request_too_large"), path
+        status, error = await call(idle, path, data=io.BytesIO(body), headers=headers)
+        assert (status, error["error"]) == (413, "request_too_large"), path
     almost = urlencode([("filePaths", "")] * 90_000).encode()
     status, error = await call(idle, "/v1/zipstart", data=almost, headers=form)
     assert (status, error["error"]) == (400, "invalid_request")

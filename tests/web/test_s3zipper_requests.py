@@ -351,7 +351,7 @@ NAMES = [
 ]  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), ANY_TEXT | ANY_JSON), ANY_JSON)
 def test_any_fields_become_a_request_or_are_refused(values: dict[str, Any], map_: Any) -> None:
     read = fields(json.dumps({"filePaths": ["b/x"], **values}).encode())

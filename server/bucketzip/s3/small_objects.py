@@ -19,16 +19,20 @@ class S3SmallObjects:
         """By the port. A body that takes longer than one answer may is given up."""
         refuse_unsupported(bucket)
         url = f"s3://{bucket}/{key}"
-        try:
-            with crossing(url):
+        with crossing(url):
+            try:
                 async with asyncio.timeout(READ_TIMEOUT_SECONDS):
-                    answer = await self._s3.client.get_object(Bucket=bucket, Key=key)
-                    async with answer["Body"] as body:
-                        content = bytearray()
-                        while len(content) <= most_bytes and (chunk := await body.read(CHUNK_BYTES)):
-                            content += chunk
-        except TimeoutError as error:
-            raise S3Unreachable(f"{url}: it took longer than {READ_TIMEOUT_SECONDS:g} s to read") from error
+                    content = await self._read(bucket, key, most_bytes + 1)
+            except TimeoutError as error:
+                raise S3Unreachable(f"{url}: it took longer than {READ_TIMEOUT_SECONDS:g} s to read") from error
         if len(content) > most_bytes:
             raise OverLimit(f"{url} has more than {most_bytes:,} bytes")
         return bytes(content)
+
+    async def _read(self, bucket: str, key: str, most_bytes: int) -> bytearray:
+        answer = await self._s3.client.get_object(Bucket=bucket, Key=key)
+        content = bytearray()
+        async with answer["Body"] as body:
+            while len(content) < most_bytes and (chunk := await body.read(CHUNK_BYTES)):
+                content += chunk
+        return content

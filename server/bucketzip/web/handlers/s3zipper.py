@@ -78,7 +78,8 @@ async def result(request: web.Request) -> web.Response:
 async def _start_archive(request: web.Request, chain: str, name: str) -> web.Response:
     fields = Fields(await _document(request, MAX_START_BYTES))
     renames = await _renames(request, fields)
-    wanted = mapping.archive_request(fields, renames, request.headers.get("x-amz-acl"))
+    acl = request.headers.get("x-amz-acl")
+    wanted = await asyncio.to_thread(mapping.archive_request, fields, renames, acl)
     job, _ = await request.app[keys.ARCHIVE_JOBS].create(wanted, request[keys.CALLER].owner)
     tasks = _tasks(name, Kind.ARCHIVE, job.id, wanted)
     return _started(chain, tasks, await _size(request, _manifest_of_job(request, job.id)))
@@ -86,7 +87,7 @@ async def _start_archive(request: web.Request, chain: str, name: str) -> web.Res
 
 async def _start_download(request: web.Request, chain: str) -> web.Response:
     fields = Fields(await _document(request, MAX_START_BYTES))
-    wanted = mapping.download_request(fields, await _renames(request, fields))
+    wanted = await asyncio.to_thread(mapping.download_request, fields, await _renames(request, fields))
     capability, link = await request.app[keys.DOWNLOADS].create(wanted, request[keys.CALLER].owner)
     tasks = _tasks("idurl", Kind.DOWNLOAD, link.id, wanted)
     return _started(chain, tasks, await _size(request, _manifest_of_link(request, capability)))
@@ -138,7 +139,7 @@ async def _renames(request: web.Request, fields: Fields) -> list[dict[str, str]]
     if place is None:
         return []
     content = await request.app[keys.SMALL_OBJECTS].read(*place, most_bytes=mapper.MAX_MAPPER_BYTES)
-    return mapper.parse_mapper(content, fields.text("awsBucket"))
+    return await asyncio.to_thread(mapper.parse_mapper, content, fields.text("awsBucket"))
 
 
 async def _ids(request: web.Request) -> list[TaskId]:
@@ -155,7 +156,8 @@ async def _document(request: web.Request, most_bytes: int) -> documents.Document
         raise RequestTooLarge(f"the request body is over {most_bytes >> 10:,} KiB") from error
     except web.RequestPayloadError as error:
         raise InvalidRequest("the request body is not in the encoding that its headers tell") from error
-    return documents.parse(body, request.headers.get("Content-Type", ""))
+    # 10,000 paths, or a MiB of escapes, take up to a second: no download may stand still for so long.
+    return await asyncio.to_thread(documents.parse, body, request.headers.get("Content-Type", ""))
 
 
 def _answer(document: object) -> web.Response:
