@@ -139,7 +139,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
         tools = Tools(
             jobs,
             Receipts(database),
-            ArchivePlanning(catalog, manifests, memory, multipart),
+            ArchivePlanning(catalog, manifests, memory, multipart, most_built_bytes=settings.part_bytes),
             archives,
             engine,
             multipart,
