@@ -28,6 +28,7 @@ from bucketzip.notify.sender import Sender
 from bucketzip.plan.catalog import Catalog
 from bucketzip.plan.discovery import Discovery
 from bucketzip.plan.downloads import Downloads
+from bucketzip.plan.small_objects import SmallObjects
 from bucketzip.s3.client import open_s3, tls_context
 from bucketzip.s3.copied_crcs import CopiedCrcs
 from bucketzip.s3.credentials import CredentialKeeper
@@ -37,6 +38,7 @@ from bucketzip.s3.probe import Prober
 from bucketzip.s3.reader import S3RangeReader
 from bucketzip.s3.reader_options import ReaderLimits, ReaderMetrics
 from bucketzip.s3.scratch import Place, Scratch
+from bucketzip.s3.small_objects import S3SmallObjects
 from bucketzip.s3.versions import Versions
 from bucketzip.settings import PREFIX, Settings
 from bucketzip.state.capabilities import Capabilities
@@ -74,6 +76,8 @@ class Machine:
     deliveries: Deliveries
     runner: Runner
     undo: Undo
+    capabilities: Capabilities
+    small_objects: SmallObjects
     check_credentials: Callable[[], object]
     """Raises what keeps this process from having any."""
 
@@ -87,6 +91,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
         )
         database = await stack.enter_async_context(open_database(settings.state_dir))
         key = await asyncio.to_thread(load_instance_key, settings.state_dir)
+        capabilities = Capabilities(key)
         processes = await stack.enter_async_context(join_processes(settings.state_dir))
         memory = CrcTable(database)
 
@@ -142,7 +147,6 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             return Discovery(memory, remote, most_copied_bytes=settings.scratch_bytes)
 
         jobs, links, deliveries = Jobs(database), Links(database), Deliveries(database)
-        capabilities = Capabilities(key)
         networks, tls = parse_networks(settings.callback_networks), functools.cache(ssl.create_default_context)
         acceptance = Acceptance(networks, _missing_for_mail(settings))
         sender = Sender(
@@ -186,6 +190,8 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             deliveries=deliveries,
             runner=runner,
             undo=tools.undo,
+            capabilities=capabilities,
+            small_objects=S3SmallObjects(s3),
             check_credentials=keeper.current,
         )
 

@@ -109,6 +109,11 @@ class Archives:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._closing.wait()
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether what waits for jobs is to end, since this process is."""
+        return self._closing.is_set()
+
     def close(self) -> None:
         """End all watching: what watches is to end, too."""
         self._closing.set()
