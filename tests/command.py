@@ -71,6 +71,7 @@ class Serving:
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self.process = process
+        self.work = log.parent
         self._log = log
 
     @property

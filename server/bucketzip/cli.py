@@ -5,7 +5,7 @@ import signal
 import sys
 
 from bucketzip import __version__
-from bucketzip.commands import CommandError, serve, user, verify, work
+from bucketzip.commands import CommandError, callback_secret, serve, user, verify, work
 from bucketzip.commands import zip as zip_objects
 
 
@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     zip_objects.add(commands)
     verify.add(commands)
     user.add(commands)
+    callback_secret.add(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version)
     return parser

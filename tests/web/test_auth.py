@@ -27,6 +27,8 @@ from tests.web.serving import Server, serving, stub_environment
 PUBLIC = {
     ("GET", "/d/{capability}/manifest.json"),
     ("GET", "/d/{capability}/{filename}"),
+    ("POST", "/gentoken"),
+    ("POST", "/tokenv2"),
     ("POST", "/session"),
     ("DELETE", "/session"),
     ("GET", "/healthz"),
@@ -248,6 +250,24 @@ async def test_a_bucket_that_is_not_allowed_is_refused_wherever_it_is_named(clos
         assert "allowed-?, exports" in reply.json["detail"]
     assert not stub.requests, "S3 was not even asked"
     assert await failures(closed, "forbidden") == len(NOT_ALLOWED)
+
+
+async def test_a_token_from_s3zippers_calls_is_one_of_ours_and_allows_no_more(closed: Server, stub: LyingS3) -> None:
+    user, secret, _ = await user_of(closed, Role.USER, "allowed", "exports")
+    for path in ("/gentoken", "/tokenv2"):
+        wrong = await Asker(closed)("POST", path, {"userKey": user.user_key, "userSecret": secret[::-1]})
+        assert wrong.error == (401, "unauthenticated")
+        reply = await Asker(closed)("POST", path, {"userKey": user.user_key, "userSecret": secret})
+        ask = Asker(closed, **bearer(reply.json["token"]))
+        assert (await ask("GET", "/session")).json["user"] == user.user_key
+        for start in ("/v1/zipstart", "/v2/zipstart", "/v2/s3zip", "/v1/streamzip", "/v2/streamzip"):
+            for fields in (
+                {"awsBucket": "secrets", "filePaths": ["secrets/a"]},
+                {"filePaths": ["allowed/a"], "fileMapper": "secrets/map.json"},
+            ):
+                reply = await ask("POST", start, fields | {"zipTo": "a.zip"})
+                assert reply.error == (403, "forbidden"), (start, fields)
+    assert not stub.requests, "S3 was not even asked"
 
 
 async def test_a_bucket_that_is_allowed_is_taken(closed: Server) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 
 from bucketzip.errors import ArchiveFinished, IdempotencyConflict, InvalidRequest
 from bucketzip.state.database import Database
+from bucketzip.state.deliveries import WAITS_OF_JOB, post_end_of_job
 from bucketzip.state.job_states import FINAL, TAKEN, TRANSITIONS, State
 
 PACE_SECONDS = 30.0
@@ -276,6 +277,7 @@ class Jobs:
             connection.execute(
                 "UPDATE jobs SET state = 'cancelled', finished_at = ? WHERE id = ? AND state = 'queued'", (now, job_id)
             )
+            post_end_of_job(connection, job_id, now)
             return _get(connection, job_id)
 
         return await self._database.run(run)
@@ -313,7 +315,10 @@ class Jobs:
         before = int(self._clock()) - kept_seconds
 
         def run(connection: sqlite3.Connection) -> set[str]:
-            connection.execute(f"DELETE FROM jobs WHERE state IN ({_FINAL}) AND finished_at < ?", (before,))  # noqa: S608
+            connection.execute(
+                f"DELETE FROM jobs WHERE state IN ({_FINAL}) AND finished_at < ? AND NOT {WAITS_OF_JOB}",  # noqa: S608
+                (before,),
+            )
             rows = connection.execute(
                 f"SELECT DISTINCT manifest FROM jobs WHERE state IN ({_TAKEN}) AND manifest IS NOT NULL"  # noqa: S608
             )
@@ -332,6 +337,8 @@ class Jobs:
                 f"UPDATE jobs SET {changes}revision = revision + 1 WHERE id = :id AND {condition}",  # noqa: S608
                 {**fields, **(values or {}), "id": job_id},
             )
+            if changed.rowcount and "finished_at" in fields:
+                post_end_of_job(connection, job_id, fields["finished_at"])
             return _get(connection, job_id) if changed.rowcount else None
 
         return await self._database.run(run)

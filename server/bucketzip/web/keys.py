@@ -8,7 +8,10 @@ from aiohttp import web
 from bucketzip.jobs.archives import Archives
 from bucketzip.metrics import Metrics
 from bucketzip.plan.downloads import Downloads
+from bucketzip.plan.small_objects import SmallObjects
 from bucketzip.settings import Settings
+from bucketzip.state.capabilities import Capabilities
+from bucketzip.state.deliveries import Deliveries
 from bucketzip.transfer.opened import OpenArchives
 from bucketzip.transfer.ports import CrcMemory
 from bucketzip.transfer.pump import Engine
@@ -23,7 +26,10 @@ ACCESS: web.AppKey[Mapping[Any, Access]] = web.AppKey("ACCESS")
 """Whom a handler's routes answer."""
 DOWNLOADS = web.AppKey("DOWNLOADS", Downloads)
 ARCHIVES = web.AppKey("ARCHIVES", OpenArchives)
+DELIVERIES = web.AppKey("DELIVERIES", Deliveries)
 ARCHIVE_JOBS = web.AppKey("ARCHIVE_JOBS", Archives)
+CAPABILITIES = web.AppKey("CAPABILITIES", Capabilities)
+SMALL_OBJECTS: web.AppKey[SmallObjects] = web.AppKey("SMALL_OBJECTS")
 CRC_MEMORY: web.AppKey[CrcMemory] = web.AppKey("CRC_MEMORY")
 ENGINE = web.AppKey("ENGINE", Engine)
 CHECK_READY: web.AppKey[Callable[[], object]] = web.AppKey("CHECK_READY")

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from bucketzip.web.access import for_metrics, public
-from bucketzip.web.handlers import archives, downloads, health, manifest, openapi, session
+from bucketzip.web.handlers import archives, downloads, health, manifest, openapi, s3zipper, session
 
 
 def routes() -> list[web.RouteDef]:
@@ -17,6 +17,18 @@ def routes() -> list[web.RouteDef]:
         web.get("/archives/{id}", archives.show),
         web.get("/archives/{id}/events", archives.events, allow_head=False),
         web.delete("/archives/{id}", archives.cancel),
+        public(web.post("/gentoken", s3zipper.token)),
+        public(web.post("/tokenv2", s3zipper.token)),
+        web.post("/v1/zipstart", s3zipper.start_archive_v1),
+        web.post("/v2/zipstart", s3zipper.start_archive),
+        web.post("/v2/s3zip", s3zipper.start_archive),
+        web.post("/v1/streamzip", s3zipper.start_download_v1),
+        web.post("/v2/streamzip", s3zipper.start_download),
+        web.post("/v1/zipstate", s3zipper.state),
+        web.post("/v2/zipstate", s3zipper.state),
+        web.post("/v2/status", s3zipper.state),
+        web.post("/v1/zipresult", s3zipper.result),
+        web.post("/v2/zipresult", s3zipper.result),
         public(web.post("/session", session.begin)),
         web.get("/session", session.show),
         public(web.delete("/session", session.end)),
