@@ -49,6 +49,7 @@ async def _machine(app: web.Application) -> AsyncIterator[None]:
         app[keys.ENGINE] = machine.engine
         app[keys.ARCHIVES] = machine.archives
         app[keys.ARCHIVE_JOBS] = machine.jobs
+        app[keys.RESULT_LINKS] = machine.result_links
         app[keys.CHECK_READY] = machine.check_credentials
         if settings.run_jobs:
             await stack.enter_async_context(machine.runner.running(settings.state_dir))

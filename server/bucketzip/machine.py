@@ -14,6 +14,7 @@ from bucketzip.jobs.archive_job import ArchivePlanning
 from bucketzip.jobs.archives import Archives
 from bucketzip.jobs.execution import BUILDS_AT_ONCE, COPIES_AT_ONCE, Widths
 from bucketzip.jobs.job_run import Tools
+from bucketzip.jobs.links import ResultLinks
 from bucketzip.jobs.runner import Runner
 from bucketzip.jobs.undo import Undo
 from bucketzip.metrics import Metrics
@@ -62,6 +63,7 @@ class Machine:
     archives: OpenArchives
     downloads: Downloads
     jobs: Archives
+    result_links: ResultLinks
     runner: Runner
     undo: Undo
     check_credentials: Callable[[], object]
@@ -131,7 +133,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
         def discovery() -> Discovery:
             return Discovery(memory, remote, most_copied_bytes=settings.scratch_bytes)
 
-        jobs, multipart = Jobs(database), S3Multipart(s3, prober)
+        jobs, multipart, capabilities = Jobs(database), S3Multipart(s3, prober), Capabilities(key)
         tools = Tools(
             jobs,
             Receipts(database),
@@ -156,12 +158,18 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
                 manifests,
                 catalog,
                 processes,
-                Capabilities(key),
+                capabilities,
                 discovery=discovery,
                 ways=metrics.crcs,
                 sweep_jobs=lambda: jobs.sweep(settings.jobs_kept_seconds),
             ),
-            jobs=Archives(jobs, wake=runner.wake, outcomes=metrics.archives_ended),
+            jobs=Archives(
+                jobs,
+                wake=runner.wake,
+                capabilities=capabilities,
+                outcomes=metrics.archives_ended,
+            ),
+            result_links=ResultLinks(jobs, multipart, capabilities),
             runner=runner,
             undo=tools.undo,
             check_credentials=keeper.current,

@@ -10,7 +10,7 @@ from bucketzip.errors import NoSuchArchive
 from bucketzip.jobs import requested
 from bucketzip.jobs.model import Job, State
 from bucketzip.plan.request import ArchiveRequest
-from bucketzip.state.capabilities import new_id
+from bucketzip.state.capabilities import Capabilities, hash_capability, new_id
 from bucketzip.state.jobs import Jobs, Page, new_token
 from bucketzip.transfer.ports import LabelledCounter
 
@@ -21,9 +21,17 @@ LOOK_SECONDS = 0.25
 class Archives:
     """Archives that are written into buckets. `wake` tells the runner, if it is in this process, to look for work."""
 
-    def __init__(self, jobs: Jobs, wake: Callable[[], None], *, outcomes: LabelledCounter) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        wake: Callable[[], None],
+        *,
+        capabilities: Capabilities,
+        outcomes: LabelledCounter,
+    ) -> None:
         self._jobs = jobs
         self._wake = wake
+        self._capabilities = capabilities
         self._outcomes = outcomes
         self._closing = asyncio.Event()
 
@@ -33,8 +41,9 @@ class Archives:
         Raises IdempotencyConflict where the key came with another request, and DestinationInSource.
         """
         bucket, key = requested.destination(request)
+        job_id = new_id()
         made = Job(
-            id=new_id(),
+            id=job_id,
             owner=owner,
             idempotency_key=idempotency_key,
             request=request.model_dump_json(),
@@ -44,6 +53,7 @@ class Archives:
             bucket=bucket,
             key=key,
             token=new_token(),
+            result_capability_hash=hash_capability(self._capabilities.of_result(job_id)),
         )
         kept = await self._jobs.add(made)
         self._wake()

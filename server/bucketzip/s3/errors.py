@@ -103,7 +103,9 @@ def from_s3(status: int, code: str, message: str, where: str, *, allow: str = RE
     kind = _BY_CODE.get(code, by_status)
     said = ", ".join(part for part in (code or f"status {status}", message) if part)
     hint = _HINTS.get(code, f"allow {allow}" if kind is AccessDenied else "")
-    return kind(f"{where}: S3 says {said}" + (f"; {hint}" if hint else ""))
+    error = kind(f"{where}: S3 says {said}" + (f"; {hint}" if hint else ""))
+    error.about = where
+    return error
 
 
 def parse_error(body: bytes) -> tuple[str, str]:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from bucketzip.archive.manifest import Source
-from bucketzip.errors import ContentMismatch, NoSuchBucket, NoSuchUpload, S3Error, Unsupported
+from bucketzip.errors import ContentMismatch, NoSuchBucket, NoSuchObject, NoSuchUpload, S3Error, Unsupported
 from bucketzip.jobs.execution import BUILDS_AT_ONCE, COPIES_AT_ONCE
-from bucketzip.jobs.ports import CopyProof, Destination, Done, Finished, Options, Upload
+from bucketzip.jobs.ports import CopyProof, Destination, Done, Finished, Follow, Made, Options, Upload
 from bucketzip.s3.checksums import written
 from bucketzip.s3.client import S3, refuse_unsupported
 from bucketzip.s3.completing import METADATA_KEY, WRITING, Meant, complete, standing
 from bucketzip.s3.copying import Target, copy_part
 from bucketzip.s3.errors import crossing
 from bucketzip.s3.gate import Gate
+from bucketzip.s3.presigning import signed_url
 from bucketzip.s3.probe import Prober
 from bucketzip.s3.scratch import ABORT_PAUSE_SECONDS, ABORTS
 from bucketzip.s3.sending import PartBody
@@ -150,6 +151,13 @@ class S3Multipart:
         """By the port."""
         stands = await standing(self._s3, destination)
         return stands.object if stands is not None else None
+
+    async def signed_url(self, made: Made, follow: Follow) -> str:
+        """By the port."""
+        stands = await standing(self._s3, made.destination, made.version_id)
+        if stands is None or stands.token != made.token:
+            raise NoSuchObject(f"{made.destination.url}: the archive that was written there is there no more")
+        return await signed_url(self._s3, made, follow)
 
     async def may_copy(self, sample: Source, size: int, destination: Destination) -> CopyProof:
         """By the port."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from bucketzip.jobs.archives import Archives
+from bucketzip.jobs.links import ResultLinks
 from bucketzip.metrics import Metrics
 from bucketzip.plan.downloads import Downloads
 from bucketzip.settings import Settings
@@ -18,6 +19,7 @@ METRICS = web.AppKey("METRICS", Metrics)
 DOWNLOADS = web.AppKey("DOWNLOADS", Downloads)
 ARCHIVES = web.AppKey("ARCHIVES", OpenArchives)
 ARCHIVE_JOBS = web.AppKey("ARCHIVE_JOBS", Archives)
+RESULT_LINKS = web.AppKey("RESULT_LINKS", ResultLinks)
 CRC_MEMORY: web.AppKey[CrcMemory] = web.AppKey("CRC_MEMORY")
 ENGINE = web.AppKey("ENGINE", Engine)
 CHECK_READY: web.AppKey[Callable[[], object]] = web.AppKey("CHECK_READY")

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from bucketzip.web.handlers import archives, downloads, health, manifest, openapi
+from bucketzip.web.handlers import archives, downloads, health, manifest, openapi, results
 
 
 def routes() -> list[web.RouteDef]:
@@ -16,6 +16,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/archives/{id}", archives.show),
         web.get("/archives/{id}/events", archives.events, allow_head=False),
         web.delete("/archives/{id}", archives.cancel),
+        web.get("/r/{capability}", results.follow),
         web.get("/healthz", health.healthz),
         web.get("/readyz", health.readyz),
         web.get("/metrics", health.metrics),

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bucketzip.errors import InvalidRequest
 from bucketzip.jobs.model import Job, State, as_json
+from bucketzip.jobs.skipped import MOST_NAMED
 from bucketzip.plan.request import ArchiveRequest
 from bucketzip.web import keys
 from bucketzip.web.bodies import read_body, read_query
@@ -16,6 +17,8 @@ from bucketzip.web.origin import origin
 
 MAX_KEY = 255
 MAX_JOBS = 1000
+LISTED_SKIPPED = 10
+"""How many of the objects that a job left out are named in the list of all jobs."""
 HEARTBEAT_SECONDS = 15.0
 """A proxy takes a connection that was silent for long for a dead one."""
 CANCELLED_BY_CLIENT = "client"
@@ -38,25 +41,26 @@ async def create(request: web.Request) -> web.Response:
         wanted, request[keys.CALLER].owner, _idempotency_key(request)
     )
     location = f"{origin(request)}/archives/{job.id}"
-    return web.json_response(_told(job), status=202 if new else 200, headers={"Location": location})
+    return web.json_response(_told(request, job), status=202 if new else 200, headers={"Location": location})
 
 
 async def page(request: web.Request) -> web.Response:
     """GET /archives: the newest first."""
     asked = read_query(request, Listing)
     found = await request.app[keys.ARCHIVE_JOBS].page(state=asked.state, after=asked.after, limit=asked.limit)
-    return web.json_response({"archives": [_told(job) for job in found.jobs], "next": found.next})
+    listed = [_told(request, job, most_skipped=LISTED_SKIPPED) for job in found.jobs]
+    return web.json_response({"archives": listed, "next": found.next})
 
 
 async def show(request: web.Request) -> web.Response:
     """GET /archives/{id}."""
-    return web.json_response(_told(await request.app[keys.ARCHIVE_JOBS].get(request.match_info["id"])))
+    return web.json_response(_told(request, await request.app[keys.ARCHIVE_JOBS].get(request.match_info["id"])))
 
 
 async def cancel(request: web.Request) -> web.Response:
     """DELETE /archives/{id}: ask for its end."""
     job = await request.app[keys.ARCHIVE_JOBS].cancel(request.match_info["id"], CANCELLED_BY_CLIENT)
-    return web.json_response(_told(job), status=202)
+    return web.json_response(_told(request, job), status=202)
 
 
 async def events(request: web.Request) -> web.StreamResponse:
@@ -75,13 +79,15 @@ async def events(request: web.Request) -> web.StreamResponse:
                 await stream.beat()
                 continue
             event = "progress" if job.state is state else "state"
-            await stream.send(event, _told(job), event_id=job.revision)
+            await stream.send(event, _told(request, job), event_id=job.revision)
             seen, state = job.revision, job.state
     return stream.response
 
 
-def _told(job: Job) -> dict[str, object]:
-    return as_json(job, time.time())
+def _told(request: web.Request, job: Job, *, most_skipped: int = MOST_NAMED) -> dict[str, object]:
+    path = request.app[keys.RESULT_LINKS].path(job)
+    link = f"{origin(request)}{path}" if path is not None else None
+    return as_json(job, time.time(), link=link, most_skipped=most_skipped)
 
 
 def _idempotency_key(request: web.Request) -> str | None:
