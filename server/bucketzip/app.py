@@ -70,6 +70,7 @@ async def _machine(app: web.Application) -> AsyncIterator[None]:
         app[keys.DELIVERIES] = machine.deliveries
         app[keys.CAPABILITIES] = machine.capabilities
         app[keys.SMALL_OBJECTS] = machine.small_objects
+        app[keys.RESULT_LINKS] = machine.result_links
         app[keys.CHECK_READY] = machine.check_credentials
         if settings.run_jobs:
             await stack.enter_async_context(machine.runner.running(settings.state_dir))

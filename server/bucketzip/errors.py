@@ -15,6 +15,8 @@ class BucketzipError(Exception):
     code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
     retry_after_seconds: ClassVar[int | None] = None
+    about: str = ""
+    """The bucket or object, as `s3://...`, where S3 said it of one."""
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail or (self.__doc__ or "").strip())
@@ -120,14 +122,14 @@ class RangeNotSatisfiable(BucketzipError):
 
 
 class NoSuchLink(BucketzipError):
-    """There is no such download link. Ask for a new one with POST /downloads."""
+    """There is no such link, or what it led to is forgotten. Ask for a new one."""
 
     status = 404
     code = "no_such_link"
 
 
 class LinkExpired(BucketzipError):
-    """This download link has expired. Ask for a new one with POST /downloads."""
+    """This link has expired. Ask for a new one."""
 
     status = 410
     code = "link_expired"
@@ -163,6 +165,22 @@ class ArchiveFinished(BucketzipError):
 
     status = 409
     code = "archive_finished"
+
+
+class StillArchiving(BucketzipError):
+    """The archive is not written yet. Try again in a moment."""
+
+    status = 503
+    code = "still_archiving"
+    retryable = True
+    retry_after_seconds = 10
+
+
+class ArchiveCancelled(BucketzipError):
+    """The archive was cancelled before it was written."""
+
+    status = 410
+    code = "archive_cancelled"
 
 
 class IdempotencyConflict(BucketzipError):
@@ -214,7 +232,7 @@ class NoSuchUpload(NoSuchObject):
 
 
 class DestinationExists(BucketzipError):
-    """There is an object at the destination already. Name another, or say what is to be done with `if_exists`."""
+    """There is an object at the destination already. Name another."""
 
     status = 409
     code = "destination_exists"

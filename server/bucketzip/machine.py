@@ -16,6 +16,7 @@ from bucketzip.jobs.archive_job import ArchivePlanning
 from bucketzip.jobs.archives import Archives
 from bucketzip.jobs.execution import BUILDS_AT_ONCE, COPIES_AT_ONCE, Widths
 from bucketzip.jobs.job_run import Tools
+from bucketzip.jobs.links import ResultLinks
 from bucketzip.jobs.runner import Runner
 from bucketzip.jobs.undo import Undo
 from bucketzip.metrics import Metrics
@@ -76,6 +77,7 @@ class Machine:
     downloads: Downloads
     jobs: Archives
     deliveries: Deliveries
+    result_links: ResultLinks
     runner: Runner
     undo: Undo
     users: Users
@@ -190,7 +192,14 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
                 sweep_jobs=lambda: jobs.sweep(settings.jobs_kept_seconds),
                 check=acceptance.check,
             ),
-            jobs=Archives(jobs, wake=runner.wake, outcomes=metrics.archives_ended, check=acceptance.check),
+            jobs=Archives(
+                jobs,
+                wake=runner.wake,
+                capabilities=capabilities,
+                outcomes=metrics.archives_ended,
+                check=acceptance.check,
+            ),
+            result_links=ResultLinks(jobs, multipart, capabilities),
             deliveries=deliveries,
             runner=runner,
             undo=tools.undo,

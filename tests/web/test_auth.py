@@ -27,6 +27,7 @@ from tests.web.serving import Server, serving, stub_environment
 PUBLIC = {
     ("GET", "/d/{capability}/manifest.json"),
     ("GET", "/d/{capability}/{filename}"),
+    ("GET", "/r/{capability}"),
     ("POST", "/gentoken"),
     ("POST", "/tokenv2"),
     ("POST", "/session"),

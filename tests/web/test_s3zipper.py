@@ -252,7 +252,7 @@ async def test_every_state_of_a_job_is_one_that_clients_know(idle: Server, jobs:
     await idle.app[keys.ARCHIVE_JOBS].cancel(job_id, "client")
     assert await state_of(idle, chain) == "FAILURE"
     status, error = await call(idle, "/v2/zipresult", chain)
-    assert (status, error["error"]) == (409, "task_cancelled")
+    assert (status, error["error"]) == (410, "archive_cancelled")
 
 
 async def state_of(server: Server, chain: dict[str, Any]) -> str:

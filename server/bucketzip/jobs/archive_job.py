@@ -18,7 +18,7 @@ from bucketzip.jobs.ports import Destination, Multipart
 from bucketzip.plan.catalog import Catalog
 from bucketzip.plan.discovery import Discovery
 from bucketzip.plan.hidden import Hiding
-from bucketzip.plan.planner import Planner
+from bucketzip.plan.planner import Missing, Planner
 from bucketzip.plan.request import ArchiveRequest
 from bucketzip.state.manifests import Manifests
 from bucketzip.transfer.ports import CrcMemory
@@ -34,6 +34,8 @@ class Planned:
     parts: int
     copy_from: tuple[str, ...]
     notes: tuple[str, ...]
+    missing: tuple[Missing, ...]
+    """What the request says to leave out."""
 
 
 class ArchivePlanning:
@@ -56,7 +58,8 @@ class ArchivePlanning:
         crcs = Discovery(self._memory, None, most_copied_bytes=0)  # copies will tell them
         builder = ManifestBuilder(descriptors=False)
         catalog = Hiding(self._catalog, *destination)
-        await Planner(request, catalog, crcs, builder).plan()
+        planner = Planner(request, catalog, crcs, builder)
+        await planner.plan()
         digest = await asyncio.to_thread(self._arrange_and_write, builder)
         manifest = await asyncio.to_thread(self._manifests.open, digest)
         layout = Layout(manifest, digest)
@@ -65,7 +68,8 @@ class ArchivePlanning:
             notes = (*notes, f"{destination.url} is left out: it is the archive itself")
         parts = await asyncio.to_thread(cut, layout, copy_from)
         refuse_longer(parts, self._most_built_bytes)
-        return Planned(digest, layout.size, len(manifest), len(parts), copy_from, notes)
+        missing = tuple(planner.missing)
+        return Planned(digest, layout.size, len(manifest), len(parts), copy_from, notes, missing)
 
     def _arrange_and_write(self, builder: ManifestBuilder) -> str:
         builder.arrange(arrange(builder.sizes))

@@ -10,7 +10,7 @@ from bucketzip.errors import NoSuchArchive
 from bucketzip.jobs import requested
 from bucketzip.jobs.model import Job, State
 from bucketzip.plan.request import ArchiveRequest
-from bucketzip.state.capabilities import new_id
+from bucketzip.state.capabilities import Capabilities, hash_capability, new_id
 from bucketzip.state.jobs import Jobs, Page, new_token
 from bucketzip.transfer.ports import LabelledCounter
 
@@ -29,11 +29,13 @@ class Archives:
         jobs: Jobs,
         wake: Callable[[], None],
         *,
+        capabilities: Capabilities,
         outcomes: LabelledCounter,
         check: Callable[[ArchiveRequest], None] = lambda _: None,
     ) -> None:
         self._jobs = jobs
         self._wake = wake
+        self._capabilities = capabilities
         self._outcomes = outcomes
         self._check = check
         self._closing = asyncio.Event()
@@ -45,8 +47,9 @@ class Archives:
         """
         self._check(request)
         bucket, key = requested.destination(request)
+        job_id = new_id()
         made = Job(
-            id=new_id(),
+            id=job_id,
             owner=owner,
             idempotency_key=idempotency_key,
             request=request.model_dump_json(),
@@ -56,6 +59,7 @@ class Archives:
             bucket=bucket,
             key=key,
             token=new_token(),
+            result_capability_hash=hash_capability(self._capabilities.of_result(job_id)),
         )
         kept = await self._jobs.add(made)
         self._wake()

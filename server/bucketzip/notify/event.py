@@ -4,9 +4,9 @@ import time
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from bucketzip.jobs import requested
-from bucketzip.jobs.model import as_json
+from bucketzip.jobs.model import as_json, error_detail
 from bucketzip.notify.failure import NotDelivered
+from bucketzip.plan.remedies import as_fields
 from bucketzip.state.capabilities import Capabilities
 from bucketzip.state.deliveries import Delivery
 from bucketzip.state.job_states import State
@@ -65,6 +65,7 @@ class Events:
         finished_at = job.finished_at or delivery.created_at
         succeeded = job.state is State.SUCCEEDED
         capability = self._capabilities.of_result(job.id)
+        url = f"{self._public_url}/r/{capability}" if succeeded and self._public_url else None
         return Event(
             id=delivery.id,
             type=delivery.event,
@@ -73,10 +74,10 @@ class Events:
             name=job.key.rpartition("/")[2],
             bytes=job.bytes,
             entries=job.entries,
-            url=f"{self._public_url}/r/{capability}" if succeeded and self._public_url else None,
-            url_expires_at=finished_at + requested.read(job).link_expires_in if succeeded else None,
-            error=job.error_detail,
-            data=as_json(job, finished_at),
+            url=url,
+            url_expires_at=job.result_expires_at,
+            error=error_detail(job, as_fields) or None,
+            data=as_json(job, finished_at, link=url),
         )
 
     def _of_link(self, delivery: Delivery, link: Link) -> Event:

@@ -57,6 +57,8 @@ class CredentialKeeper:
         self._problem: BucketzipError | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._renewed_at = float("-inf")
+        self.expire_at: float | None = None
+        """When the keys of now do, in seconds since 1970, where that is known."""
         self.method = ""
         """Where the credentials come from, as botocore calls it."""
 
@@ -137,6 +139,8 @@ class CredentialKeeper:
         if not access_key or not secret_key:
             raise NoCredentials
         self.method = provider.method or ""
+        expiry = getattr(provider, "_expiry_time", None)  # of those that are renewed; botocore tells nobody otherwise
+        self.expire_at = expiry.timestamp() if expiry is not None else None
         return Credentials(access_key, secret_key, token)
 
     def _failed(self, error: BucketzipError) -> None:

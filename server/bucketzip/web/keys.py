@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from bucketzip.jobs.archives import Archives
+from bucketzip.jobs.links import ResultLinks
 from bucketzip.metrics import Metrics
 from bucketzip.plan.downloads import Downloads
 from bucketzip.plan.small_objects import SmallObjects
@@ -30,6 +31,7 @@ DELIVERIES = web.AppKey("DELIVERIES", Deliveries)
 ARCHIVE_JOBS = web.AppKey("ARCHIVE_JOBS", Archives)
 CAPABILITIES = web.AppKey("CAPABILITIES", Capabilities)
 SMALL_OBJECTS: web.AppKey[SmallObjects] = web.AppKey("SMALL_OBJECTS")
+RESULT_LINKS = web.AppKey("RESULT_LINKS", ResultLinks)
 CRC_MEMORY: web.AppKey[CrcMemory] = web.AppKey("CRC_MEMORY")
 ENGINE = web.AppKey("ENGINE", Engine)
 CHECK_READY: web.AppKey[Callable[[], object]] = web.AppKey("CHECK_READY")

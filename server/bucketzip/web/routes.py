@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from bucketzip.web.access import for_metrics, public
-from bucketzip.web.handlers import archives, downloads, health, manifest, openapi, s3zipper, session
+from bucketzip.web.handlers import archives, downloads, health, manifest, openapi, results, s3zipper, session
 
 
 def routes() -> list[web.RouteDef]:
@@ -17,6 +17,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/archives/{id}", archives.show),
         web.get("/archives/{id}/events", archives.events, allow_head=False),
         web.delete("/archives/{id}", archives.cancel),
+        public(web.get("/r/{capability}", results.follow)),
         public(web.post("/gentoken", s3zipper.token)),
         public(web.post("/tokenv2", s3zipper.token)),
         web.post("/v1/zipstart", s3zipper.start_archive_v1),

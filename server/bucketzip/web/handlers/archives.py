@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bucketzip.errors import InvalidRequest
 from bucketzip.jobs.model import Job, State, as_json
+from bucketzip.jobs.skipped import MOST_NAMED
 from bucketzip.plan.request import ArchiveRequest
 from bucketzip.web import keys
 from bucketzip.web.bodies import read_body, read_query
@@ -17,6 +18,8 @@ from bucketzip.web.permission import require_permitted, visible_job, visible_own
 
 MAX_KEY = 255
 MAX_JOBS = 1000
+LISTED_SKIPPED = 10
+"""How many of the objects that a job left out are named in the list of all jobs."""
 HEARTBEAT_SECONDS = 15.0
 """A proxy takes a connection that was silent for long for a dead one."""
 CANCELLED_BY_CLIENT = "client"
@@ -49,7 +52,8 @@ async def page(request: web.Request) -> web.Response:
     found = await request.app[keys.ARCHIVE_JOBS].page(
         owner=visible_owner(request), state=asked.state, after=asked.after, limit=asked.limit
     )
-    return web.json_response({"archives": await _all_told(request, found.jobs), "next": found.next})
+    listed = await _all_told(request, found.jobs, most_skipped=LISTED_SKIPPED)
+    return web.json_response({"archives": listed, "next": found.next})
 
 
 async def show(request: web.Request) -> web.Response:
@@ -90,10 +94,18 @@ async def _told(request: web.Request, job: Job) -> dict[str, object]:
     return (await _all_told(request, [job]))[0]
 
 
-async def _all_told(request: web.Request, jobs: list[Job]) -> list[dict[str, object]]:
+async def _all_told(
+    request: web.Request, jobs: list[Job], *, most_skipped: int = MOST_NAMED
+) -> list[dict[str, object]]:
     over = [job.id for job in jobs if job.state.is_final]  # of the others there is nothing to tell yet
     deliveries = await request.app[keys.DELIVERIES].of_each(over) if over else {}
-    return [as_json(job, time.time(), deliveries=deliveries.get(job.id, ())) for job in jobs]
+
+    def told(job: Job) -> dict[str, object]:
+        path = request.app[keys.RESULT_LINKS].path(job)
+        link = f"{origin(request)}{path}" if path is not None else None
+        return as_json(job, time.time(), link=link, most_skipped=most_skipped, deliveries=deliveries.get(job.id, ()))
+
+    return [told(job) for job in jobs]
 
 
 def _idempotency_key(request: web.Request) -> str | None:

@@ -23,6 +23,7 @@ from bucketzip.errors import (
     StillReading,
     recorded,
 )
+from bucketzip.plan.remedies import as_fields, remedied
 from bucketzip.plan.request import DownloadRequest
 from bucketzip.state.links import Link
 from bucketzip.transfer.opened import Opened
@@ -180,11 +181,12 @@ async def look_up(request: web.Request) -> tuple[Link, Opened]:
 async def _open(request: web.Request, link: Link) -> Opened:
     """The archive behind a planned link; raises what planning ended with."""
     if link.state != "ready" or link.manifest is None:
-        raise recorded(link.error_code or "", link.error_detail or "")
+        code, detail = link.error_code or "", link.error_detail or ""
+        raise recorded(code, remedied(code, detail, json.loads(link.request), as_fields))
     try:
         return await request.app[keys.ARCHIVES].get(link.manifest)
     except (FileNotFoundError, ManifestError) as error:  # gone, or written by another release
-        raise NoSuchLink("the plan behind this link is gone; ask for a new one with POST /downloads") from error
+        raise NoSuchLink("the plan behind this link is gone; ask for a new one") from error
 
 
 def _utc(seconds: int) -> str:

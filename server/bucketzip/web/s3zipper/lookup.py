@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from bucketzip.errors import BucketzipError, NoSuchArchive, recorded
+from bucketzip.errors import ArchiveCancelled, BucketzipError, NoSuchArchive, recorded
 from bucketzip.jobs.model import Job, State
 from bucketzip.state.links import Link
 from bucketzip.web import keys
@@ -26,13 +26,6 @@ from bucketzip.web.s3zipper.tasks import (
 
 LOOK_SECONDS = 1.0
 """How often it is looked whether this server is to stop, while a link is waited for."""
-
-
-class TaskCancelled(BucketzipError):
-    """This archive was cancelled before it was done."""
-
-    status = 409
-    code = "task_cancelled"
 
 
 class StillRunning(BucketzipError):
@@ -99,7 +92,7 @@ class FoundJob:
 
     def _error(self) -> BucketzipError:
         if self.job.state is State.CANCELLED:
-            return TaskCancelled()
+            return ArchiveCancelled()
         return recorded(self.job.error_code or "", self.job.error_detail or "")
 
 
