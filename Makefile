@@ -42,7 +42,7 @@ ami: wheelhouse $(IMAGE_TOOLS)/installed ## build the image on AWS, with a Packe
 	@PATH="$(abspath $(IMAGE_TOOLS))/bin:$$PATH" $(BIN)/python packer/ami.py $(or $(ARCH),amd64) $(or $(REGION),us-east-1) $(ARGS)
 
 chaos: $(INSTALLED) ## kill the server at hundreds of random moments (SEEDS=500)
-	SEEDS=$(or $(SEEDS),500) $(BIN)/pytest -n 2 tests/jobs/test_chaos.py $(ARGS)
+	SEEDS=$(or $(SEEDS),500) AWAY_SECONDS=60 $(BIN)/pytest -n 2 tests/jobs/test_chaos.py $(ARGS)
 
 lint: $(INSTALLED) ## style, and which package may import which
 	$(BIN)/ruff check

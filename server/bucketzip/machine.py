@@ -5,6 +5,8 @@ credentials -> S3 client -> ranged readers -> engine (budget, blocks) -> archive
 """
 
 import asyncio
+import functools
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,12 +16,20 @@ from bucketzip.jobs.archive_job import ArchivePlanning
 from bucketzip.jobs.archives import Archives
 from bucketzip.jobs.execution import BUILDS_AT_ONCE, COPIES_AT_ONCE, Widths
 from bucketzip.jobs.job_run import Tools
+from bucketzip.jobs.links import ResultLinks
 from bucketzip.jobs.runner import Runner
 from bucketzip.jobs.undo import Undo
 from bucketzip.metrics import Metrics
+from bucketzip.notify.acceptance import Acceptance
+from bucketzip.notify.addresses import parse_networks
+from bucketzip.notify.callbacks import Callbacks
+from bucketzip.notify.event import Events
+from bucketzip.notify.mail import Mail, MailServer
+from bucketzip.notify.sender import Sender
 from bucketzip.plan.catalog import Catalog
 from bucketzip.plan.discovery import Discovery
 from bucketzip.plan.downloads import Downloads
+from bucketzip.plan.small_objects import SmallObjects
 from bucketzip.s3.client import open_s3, tls_context
 from bucketzip.s3.copied_crcs import CopiedCrcs
 from bucketzip.s3.credentials import CredentialKeeper
@@ -29,11 +39,13 @@ from bucketzip.s3.probe import Prober
 from bucketzip.s3.reader import S3RangeReader
 from bucketzip.s3.reader_options import ReaderLimits, ReaderMetrics
 from bucketzip.s3.scratch import Place, Scratch
+from bucketzip.s3.small_objects import S3SmallObjects
 from bucketzip.s3.versions import Versions
-from bucketzip.settings import Settings
+from bucketzip.settings import PREFIX, Settings
 from bucketzip.state.capabilities import Capabilities
 from bucketzip.state.crcs import CrcTable
 from bucketzip.state.database import open_database
+from bucketzip.state.deliveries import Deliveries, Kind
 from bucketzip.state.instance_key import load_instance_key
 from bucketzip.state.jobs import Jobs
 from bucketzip.state.links import Links
@@ -41,6 +53,8 @@ from bucketzip.state.manifests import Manifests
 from bucketzip.state.probes import Probes, ScratchUploads
 from bucketzip.state.processes import join_processes
 from bucketzip.state.receipts import Receipts
+from bucketzip.state.tokens import Tokens
+from bucketzip.state.users import Users
 from bucketzip.transfer.budget import Budget
 from bucketzip.transfer.opened import OpenArchives
 from bucketzip.transfer.ports import CrcMemory
@@ -62,8 +76,14 @@ class Machine:
     archives: OpenArchives
     downloads: Downloads
     jobs: Archives
+    deliveries: Deliveries
+    result_links: ResultLinks
     runner: Runner
     undo: Undo
+    users: Users
+    tokens: Tokens
+    capabilities: Capabilities
+    small_objects: SmallObjects
     check_credentials: Callable[[], object]
     """Raises what keeps this process from having any."""
 
@@ -77,6 +97,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
         )
         database = await stack.enter_async_context(open_database(settings.state_dir))
         key = await asyncio.to_thread(load_instance_key, settings.state_dir)
+        capabilities = Capabilities(key)
         processes = await stack.enter_async_context(join_processes(settings.state_dir))
         memory = CrcTable(database)
 
@@ -131,11 +152,20 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
         def discovery() -> Discovery:
             return Discovery(memory, remote, most_copied_bytes=settings.scratch_bytes)
 
-        jobs, multipart = Jobs(database), S3Multipart(s3, prober)
+        jobs, links, deliveries = Jobs(database), Links(database), Deliveries(database)
+        networks, tls = parse_networks(settings.callback_networks), functools.cache(ssl.create_default_context)
+        acceptance = Acceptance(networks, _missing_for_mail(settings))
+        sender = Sender(
+            deliveries,
+            Events(jobs, links, capabilities, settings.public_url),
+            {Kind.CALLBACK: Callbacks(key, networks, tls), Kind.EMAIL: Mail(_mail_server(settings), tls)},
+            metrics.deliveries,
+        )
+        multipart = S3Multipart(s3, prober)
         tools = Tools(
             jobs,
             Receipts(database),
-            ArchivePlanning(catalog, manifests, memory, multipart),
+            ArchivePlanning(catalog, manifests, memory, multipart, most_built_bytes=settings.part_bytes),
             archives,
             engine,
             multipart,
@@ -143,7 +173,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             metrics.archives_ended,
             settings.job_patience_seconds,
         )
-        runner = Runner(tools, processes.own)
+        runner = Runner(tools, processes.own, beside=sender.run)
         yield Machine(
             catalog=catalog,
             discovery=discovery,
@@ -152,20 +182,52 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             engine=engine,
             archives=archives,
             downloads=Downloads(
-                Links(database),
+                links,
                 manifests,
                 catalog,
                 processes,
-                Capabilities(key),
+                capabilities,
                 discovery=discovery,
                 ways=metrics.crcs,
                 sweep_jobs=lambda: jobs.sweep(settings.jobs_kept_seconds),
+                check=acceptance.check,
             ),
-            jobs=Archives(jobs, wake=runner.wake, outcomes=metrics.archives_ended),
+            jobs=Archives(
+                jobs,
+                wake=runner.wake,
+                capabilities=capabilities,
+                outcomes=metrics.archives_ended,
+                check=acceptance.check,
+            ),
+            result_links=ResultLinks(jobs, multipart, capabilities),
+            deliveries=deliveries,
             runner=runner,
             undo=tools.undo,
+            users=Users(database),
+            tokens=Tokens(key),
+            capabilities=capabilities,
+            small_objects=S3SmallObjects(s3),
             check_credentials=keeper.current,
         )
+
+
+def _missing_for_mail(settings: Settings) -> tuple[str, ...]:
+    """The settings that mail wants and that are not there; a mail without a link is worth nothing."""
+    wanted = ("smtp_host", "mail_from", "public_url")
+    return tuple(f"{PREFIX}{name.upper()}" for name in wanted if not getattr(settings, name))
+
+
+def _mail_server(settings: Settings) -> MailServer | None:
+    if _missing_for_mail(settings):
+        return None
+    return MailServer(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        tls=settings.smtp_tls,
+        user=settings.smtp_user,
+        password=settings.smtp_password.get_secret_value(),
+        sender=settings.mail_from,
+    )
 
 
 def _place(scratch: str) -> Place:

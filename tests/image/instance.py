@@ -52,20 +52,23 @@ class Instance:
         self.imds = imds
         self._binds = binds
         self._power = ExitStack()
+        self._token = ""
 
     def boot(self) -> None:
         """Return when everything runs."""
         self.machine = self._power.enter_context(booted(self.tree, self.name, self._inside, binds=self._binds))
         self.machine.wait_until_running()
+        self._token = self.machine.run("bucketzip user token")
 
     def power_off(self) -> None:
         self._power.close()
 
     def ask(self, method: str, path: str, **more: Any) -> requests.Response:
-        """As a client in the VPC does, on the appliance's port."""
+        """As a client in the VPC does, on the appliance's port, with the first user's token."""
         url = path if path.startswith("http") else f"http://{MACHINE}{path}"
         with self.around.entered():
-            return requests.request(method, url, timeout=ANSWER_SECONDS, **more)
+            headers = {"Authorization": f"Bearer {self._token}"}
+            return requests.request(method, url, headers=headers, timeout=ANSWER_SECONDS, **more)
 
     def bucket(self) -> Any:
         """A client of S3 with other keys than the instance's, as its owner has; used inside `around.entered()`."""

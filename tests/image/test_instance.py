@@ -1,6 +1,7 @@
 """An instance as its owner has it: it serves by its role's credentials, and comes back from whatever happens to it."""
 
 import io
+import json
 import subprocess
 import threading
 import time
@@ -120,8 +121,9 @@ def test_logs_are_json_and_without_secrets(first: Instance) -> None:
     assert any(message.startswith('{"time": ') for message in messages)
     logged = "\n".join(str(line.get("MESSAGE")) for line in first.machine.journal())
     assert first.s3.secret_key not in logged
-    for secret in (first.tree / "var/lib/bucketzip/instance.key",):
-        assert secret.read_bytes().hex() not in logged
+    initial = json.loads((first.tree / "var/lib/bucketzip/initial-user.json").read_text())
+    assert initial["user_secret"] not in logged
+    assert initial["user_secret"] in first.machine.run("bucketzip user show-initial")
 
 
 def test_killed_processes_come_back_and_refuse_nobody(first: Instance) -> None:
@@ -183,13 +185,13 @@ def test_a_reboot_keeps_secrets_links_and_jobs(first: Instance) -> None:
 
 def test_instances_have_secrets_of_their_own(instances: tuple[Instance, Instance]) -> None:
     one, two = map(identity, instances)
-    assert len(one) == len(two) == 5
+    assert len(one) == len(two) == 6
     assert not set(one) & set(two)
 
 
 def identity(instance: Instance) -> list[bytes]:
     """What no two machines may have alike."""
-    names = ("etc/machine-id", "var/lib/bucketzip/instance.key")
+    names = ("etc/machine-id", "var/lib/bucketzip/instance.key", "var/lib/bucketzip/initial-user.json")
     keys = sorted((instance.tree / "etc/ssh").glob("ssh_host_*_key"))
     return [(instance.tree / name).read_bytes() for name in names] + [key.read_bytes() for key in keys]
 

@@ -63,8 +63,8 @@ def _bootstrap(tar: Path, release: str, where: Mirrors) -> None:
         f"deb {where.main} {release}-updates main",
         f"deb {where.security} {release}-security main",
     ]
-    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", release, draft, *sources]
-    subprocess.run(command, check=True)
+    wanted = ("--quiet", "--variant=minbase", f"--include={PACKAGES}")
+    subprocess.run(["mmdebstrap", *wanted, release, draft, *sources], check=True)
     draft.rename(tar)
 
 

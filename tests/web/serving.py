@@ -1,6 +1,7 @@
 """The whole server in the test's own loop, on a real socket, against whatever S3 the environment names."""
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -9,14 +10,14 @@ from typing import Any, NamedTuple
 
 import aiohttp
 import pytest
-from aiohttp import web
+from aiohttp import web, web_app
 from blockbuster import blockbuster_ctx
 
 from bucketzip.app import build_app
 from bucketzip.commands.tls import Certificate
 from bucketzip.settings import Settings
 from bucketzip.web import keys
-from bucketzip.web.middleware import AccessLogger
+from bucketzip.web.middleware import AccessLogger, unexpected
 
 
 class Answer(NamedTuple):
@@ -88,19 +89,28 @@ async def serving(
     state: Path,
     monkeypatch: pytest.MonkeyPatch,
     certificate: Certificate | None = None,
+    *,
+    trusted_cidrs: str = "127.0.0.0/8",
     **settings: Any,
 ) -> AsyncIterator[Server]:
-    """Serve from `environment`'s S3, with the state directory `state`; by HTTPS where there is a certificate."""
+    """Serve from `environment`'s S3, with the state directory `state`; by HTTPS where there is a certificate.
+
+    Nobody here needs a token by default.
+    """
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    app = build_app(Settings(port=0, state_dir=state, drain_seconds=0, **settings))
+    app = build_app(Settings(port=0, state_dir=state, drain_seconds=0, trusted_cidrs=trusted_cidrs, **settings))
     answers: list[Answer] = []
 
     async def note(request: web.Request, response: web.StreamResponse) -> None:
         answers.append(Answer(request.method, request.headers, response.status))
 
     app.on_response_prepare.append(note)
-    runner = web.AppRunner(app, handler_cancellation=True, access_log_class=AccessLogger, shutdown_timeout=0.1)
+    log = logging.getLogger("bucketzip.http")
+    log.addFilter(unexpected)
+    runner = web.AppRunner(
+        app, handler_cancellation=True, access_log_class=AccessLogger, logger=log, shutdown_timeout=0.1
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=certificate.context if certificate else None).start()
@@ -116,6 +126,8 @@ async def serving(
                 yield Server(app, f"{scheme}://127.0.0.1:{runner.addresses[0][1]}", client, answers)
     finally:
         await runner.cleanup()
+        # aiohttp keeps the last 1,024 applications there, each with all the memory of its machine.
+        web_app._cached_build_middleware.cache_clear()
 
 
 def stub_environment(endpoint_url: str) -> dict[str, str]:

@@ -240,7 +240,7 @@ async def test_events_tell_all_from_now_to_the_end(server: Server, jobs: Jobs) -
     }
     assert [event.id for event in seen] == sorted({event.id for event in seen})
     assert seen[-1].data == (await call(server, "GET", f"/archives/{job_id}"))[1]
-    assert seen[-1].data["result"] == {"etag": "e"}
+    assert seen[-1].data["result"]["etag"] == "e"
 
 
 async def test_events_come_four_times_a_second_at_most(server: Server, jobs: Jobs) -> None:
@@ -351,7 +351,7 @@ async def test_a_client_that_leaves_is_not_sent_to_any_more(server: Server, jobs
     async with aiohttp.ClientSession() as client, client.get(f"{server.base}/archives/{job_id}/events") as answer:
         await anext(events(answer))
         assert len(asyncio.all_tasks()) > before
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(asyncio.all_tasks()) > before:
             await asyncio.sleep(0.01)
 

@@ -5,13 +5,17 @@ machine as it is now.
 """
 
 import argparse
+import asyncio
 import os
 from pathlib import Path
 
 from bucketzip.commands.self_signed import self_signed
 from bucketzip.commands.settings import add_settings, read_settings, working_in
 from bucketzip.settings import LEAST_MEMORY_BYTES, MIB, PREFIX
+from bucketzip.state.database import open_database
+from bucketzip.state.initial_user import make_initial_user
 from bucketzip.state.instance_key import load_instance_key
+from bucketzip.state.users import Users
 
 SIZES_FILE = "sizes.env"
 PROCESS_BYTES = 100 * MIB
@@ -21,7 +25,8 @@ MEMORY_SHARE = 0.4
 MOST_MEMORY_BYTES = 1024 * MIB
 """For a process: more was seen to help no download."""
 
-_EXAMPLES = f"""It makes, where they are not there: the instance's key and, with --tls-self-signed, a TLS certificate.
+_EXAMPLES = f"""It makes, where they are not there: the instance's key, the first user, whose secret `bucketzip user show-initial`
+tells, and, with --tls-self-signed, a TLS certificate.
 With --run-dir it writes {SIZES_FILE} there, variables for the services: {PREFIX}PROCESSES, one `serve` a core and one
 `work`, and {PREFIX}MEMORY_BYTES, by the memory of this machine.
 """
@@ -45,11 +50,17 @@ def run(options: argparse.Namespace) -> int:
     settings = read_settings(options)
     with working_in(settings, verb="prepare this machine"):
         load_instance_key(settings.state_dir)
+        asyncio.run(_make_user(settings.state_dir))
         if settings.tls_self_signed:
             self_signed(settings.state_dir, settings.public_url)
         if directory := settings.run_directory:
             _write_sizes(directory)
     return 0
+
+
+async def _make_user(directory: Path) -> None:
+    async with open_database(directory) as database:
+        await make_initial_user(Users(database), directory)
 
 
 def _write_sizes(directory: Path) -> None:

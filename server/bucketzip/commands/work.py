@@ -23,7 +23,6 @@ NOT_HERE = (
     "tls_key",
     "tls_self_signed",
     "state_volume",
-    "public_url",
     "client_stall_seconds",
     "planning_wait_seconds",
     "run_jobs",

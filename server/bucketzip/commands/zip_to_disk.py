@@ -14,13 +14,14 @@ from typing import NamedTuple
 from bucketzip.commands import CommandError
 from bucketzip.commands.signals import Interrupted, interruptible
 from bucketzip.commands.zip_outcome import FAILED, GO_ON, zipping
-from bucketzip.errors import ContentMismatch
+from bucketzip.errors import BucketzipError, ContentMismatch, recorded
 from bucketzip.local import part_file
 from bucketzip.local.part_file import PartFile
 from bucketzip.local.saving import pipe, save
 from bucketzip.machine import Machine, open_machine
 from bucketzip.metrics import Metrics
 from bucketzip.plan.planner import Planner
+from bucketzip.plan.remedies import as_options, remedied
 from bucketzip.plan.request import ZipRequest
 from bucketzip.settings import Settings
 from bucketzip.state import workspaces
@@ -149,7 +150,11 @@ async def _planned(request: ZipRequest, machine: Machine, line: StatusLine) -> O
     machine.check_credentials()
     line.show(lambda: "planning")
     planner = Planner(request, machine.catalog, machine.discovery())
-    builder = await planner.plan()
+    try:
+        builder = await planner.plan()
+    except BucketzipError as error:
+        said = remedied(error.code, str(error), request.model_dump(mode="json"), as_options)
+        raise recorded(error.code, said) from error
     if planner.missing:
         line.write(f"{len(planner.missing):,} missing, which MISSING.txt in the archive tells\n")
     return await machine.archives.get(await asyncio.to_thread(machine.manifests.write, builder))

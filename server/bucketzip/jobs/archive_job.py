@@ -18,13 +18,10 @@ from bucketzip.jobs.ports import Destination, Multipart
 from bucketzip.plan.catalog import Catalog
 from bucketzip.plan.discovery import Discovery
 from bucketzip.plan.hidden import Hiding
-from bucketzip.plan.planner import Planner
+from bucketzip.plan.planner import Missing, Planner
 from bucketzip.plan.request import ArchiveRequest
 from bucketzip.state.manifests import Manifests
 from bucketzip.transfer.ports import CrcMemory
-
-MOST_BUILT_BYTES = 64 << 20
-"""Built parts are made in memory."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +34,21 @@ class Planned:
     parts: int
     copy_from: tuple[str, ...]
     notes: tuple[str, ...]
+    missing: tuple[Missing, ...]
+    """What the request says to leave out."""
 
 
 class ArchivePlanning:
     """Plans archives that are written into a bucket."""
 
-    def __init__(self, catalog: Catalog, manifests: Manifests, memory: CrcMemory, multipart: Multipart) -> None:
+    def __init__(
+        self, catalog: Catalog, manifests: Manifests, memory: CrcMemory, multipart: Multipart, *, most_built_bytes: int
+    ) -> None:
         self._catalog = catalog
         self._manifests = manifests
         self._memory = memory
         self._multipart = multipart
+        self._most_built_bytes = most_built_bytes
 
     async def plan(self, request: ArchiveRequest, destination: Destination, no_copy: Sequence[str]) -> Planned:
         """List the sources, and decide everything; from the buckets `no_copy` nothing is copied.
@@ -56,7 +58,8 @@ class ArchivePlanning:
         crcs = Discovery(self._memory, None, most_copied_bytes=0)  # copies will tell them
         builder = ManifestBuilder(descriptors=False)
         catalog = Hiding(self._catalog, *destination)
-        await Planner(request, catalog, crcs, builder).plan()
+        planner = Planner(request, catalog, crcs, builder)
+        await planner.plan()
         digest = await asyncio.to_thread(self._arrange_and_write, builder)
         manifest = await asyncio.to_thread(self._manifests.open, digest)
         layout = Layout(manifest, digest)
@@ -64,7 +67,9 @@ class ArchivePlanning:
         if catalog.hidden:
             notes = (*notes, f"{destination.url} is left out: it is the archive itself")
         parts = await asyncio.to_thread(cut, layout, copy_from)
-        return Planned(digest, layout.size, len(manifest), len(parts), copy_from, notes)
+        refuse_longer(parts, self._most_built_bytes)
+        missing = tuple(planner.missing)
+        return Planned(digest, layout.size, len(manifest), len(parts), copy_from, notes, missing)
 
     def _arrange_and_write(self, builder: ManifestBuilder) -> str:
         builder.arrange(arrange(builder.sizes))
@@ -98,16 +103,20 @@ def cut(layout: Layout, copy_from: Sequence[str]) -> list[Part]:
         return not isinstance(source, bytes) and source.bucket in buckets
 
     try:
-        parts = plan_parts(layout, may_copy=may_copy)
+        return plan_parts(layout, may_copy=may_copy)
     except ArchiveTooLarge as error:
         raise TooLargeForUpload(str(error)) from error
+
+
+def refuse_longer(parts: Sequence[Part], most_built_bytes: int) -> None:
+    """Raise TooLargeForUpload where a part that is built, which is done in memory, is longer than that."""
     longest = max(part.length for part in parts if part.kind is not Kind.COPIED)
-    if longest > MOST_BUILT_BYTES:
+    if longest > most_built_bytes:
         raise TooLargeForUpload(
-            f"parts of {longest:,} bytes would have to be built in memory, and {MOST_BUILT_BYTES:,} is the most: "
-            f"with {AWS.most_parts:,} parts the archive of {layout.size:,} bytes needs more of it copied by S3"
+            f"S3 takes {AWS.most_parts:,} parts, so an archive of {parts[-1].stop:,} bytes of such objects needs "
+            f"parts of {longest:,} bytes made in memory here, two at once, and {most_built_bytes:,} is the most: "
+            f"raise BUCKETZIP_PART_BYTES, or make several archives"
         )
-    return parts
 
 
 def _samples(manifest: Manifest) -> dict[str, tuple[Source, int]]:

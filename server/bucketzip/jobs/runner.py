@@ -5,9 +5,10 @@ A runner that ends, however it ends, leaves nothing to undo: the next one goes o
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from bucketzip.errors import BucketzipError
 from bucketzip.jobs.job_run import JobRun, Taken, Tools
@@ -29,11 +30,15 @@ AGAIN_SECONDS = 10.0
 
 
 class Runner:
-    """Takes jobs and runs them. `name` is this process's among `state.processes`."""
+    """Takes jobs and runs them. `name` is this process's among `state.processes`.
 
-    def __init__(self, tools: Tools, name: str) -> None:
+    `beside` goes on for ever, too, in the one process that runs jobs.
+    """
+
+    def __init__(self, tools: Tools, name: str, *, beside: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._tools = tools
         self._name = name
+        self._beside = beside
         self._wake = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
 
@@ -55,10 +60,11 @@ class Runner:
             try:
                 async with hold_lock(lock):
                     undoing = asyncio.create_task(self._undo_for_ever())
+                    beside = asyncio.create_task(self._beside())
                     try:
                         await self._take_jobs_for_ever()
                     finally:  # before the next process has the lock
-                        await _end(undoing, *self._running.values())
+                        await _end(undoing, beside, *self._running.values())
             except OSError:
                 _log.warning("the lock of the job runner could not be had", exc_info=True)
                 await asyncio.sleep(LOOK_SECONDS)

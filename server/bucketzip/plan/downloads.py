@@ -32,7 +32,8 @@ LOOK_SECONDS = 0.25
 class Downloads:
     """Makes links and plans what is behind them.
 
-    `sweep_jobs` forgets jobs that ended long ago, and tells which manifests the others need.
+    `sweep_jobs` forgets jobs that ended long ago, and tells which manifests the others need. `check` raises
+    InvalidRequest for what a request may not want here.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Downloads:
         discovery: Callable[[], Discovery],
         ways: LabelledCounter,
         sweep_jobs: Callable[[], Awaitable[set[str]]],
+        check: Callable[[DownloadRequest], None] = lambda _: None,
     ) -> None:
         self._links = links
         self._manifests = manifests
@@ -55,6 +57,7 @@ class Downloads:
         self._discovery = discovery
         self._ways = ways
         self._sweep_jobs = sweep_jobs
+        self._check = check
         self._plans: dict[bytes, asyncio.Task[None]] = {}
 
     @asynccontextmanager
@@ -70,7 +73,11 @@ class Downloads:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def create(self, request: DownloadRequest, owner: str) -> tuple[str, Link]:
-        """A new link, its planning under way; returns its capability, too, which is not kept."""
+        """A new link, its planning under way; returns its capability, too, which is not kept.
+
+        Raises InvalidRequest.
+        """
+        self._check(request)
         link_id, now = new_id(), int(time.time())
         capability = self._capabilities.of_download(link_id)
         link = Link(

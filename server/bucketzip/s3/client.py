@@ -21,6 +21,7 @@ from botocore.utils import parse_timestamp
 
 from bucketzip import __version__
 from bucketzip.errors import BucketzipError, S3Error, Unsupported
+from bucketzip.jobs.spending import counted_here
 from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.s3.errors import crossing
 from bucketzip.s3.sending import prepare
@@ -49,8 +50,10 @@ _capturing: ContextVar[bool] = ContextVar("capturing", default=False)
 class S3:
     """One client, and the routes of buckets it has learned."""
 
-    def __init__(self, client: "S3Client", *, custom_endpoint: bool) -> None:
+    def __init__(self, client: "S3Client", keeper: CredentialKeeper, *, custom_endpoint: bool) -> None:
         self.client = client
+        self.keeper = keeper
+        """Of the keys that it signs with."""
         self.custom_endpoint = custom_endpoint
         """Whether this is not AWS, as far as the settings say."""
         self._routes: dict[str, Route] = {}
@@ -94,7 +97,7 @@ async def open_s3(
 ) -> AsyncIterator[S3]:
     """A client for the standard AWS variables and files, signing with the keeper's keys.
 
-    `requests` counts what it sends, tries included, by operation.
+    `requests` counts what it sends, tries included, by operation; so does the job that it is sent for.
     """
     session = keeper.session()
     factory = AioResponseParserFactory()
@@ -116,11 +119,17 @@ async def open_s3(
             region = await _region(session)
             client = await stack.enter_async_context(session.create_client("s3", region_name=region, config=config))
         prepare(client)
-        if requests is not None:
-            client.meta.events.register(
-                "before-send.s3", lambda event_name, **_: requests.labels(event_name.rpartition(".")[2]).inc()
-            )
-        yield S3(client, custom_endpoint=not client.meta.endpoint_url.endswith((".amazonaws.com", ".amazonaws.com.cn")))
+
+        def count(event_name: str, **_: object) -> None:
+            operation = event_name.rpartition(".")[2]
+            if requests is not None:
+                requests.labels(operation).inc()
+            if (spending := counted_here()) is not None:
+                spending.count(operation)
+
+        client.meta.events.register("before-send.s3", count)
+        of_aws = client.meta.endpoint_url.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+        yield S3(client, keeper, custom_endpoint=not of_aws)
 
 
 def refuse_unsupported(bucket: str) -> None:

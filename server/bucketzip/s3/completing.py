@@ -16,7 +16,11 @@ from bucketzip.s3.client import S3
 from bucketzip.s3.errors import crossing
 
 if TYPE_CHECKING:  # stubs, for the type checker alone
-    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef, CompleteMultipartUploadRequestTypeDef
+    from types_aiobotocore_s3.type_defs import (
+        CompletedPartTypeDef,
+        CompleteMultipartUploadRequestTypeDef,
+        HeadObjectRequestTypeDef,
+    )
 
 _log = logging.getLogger(__name__)
 
@@ -40,11 +44,14 @@ class Standing(NamedTuple):
     token: str
 
 
-async def standing(s3: S3, destination: Destination) -> Standing | None:
-    """What is there now."""
+async def standing(s3: S3, destination: Destination, version_id: str = "") -> Standing | None:
+    """What is there now, or of that version."""
+    asked: HeadObjectRequestTypeDef = {"Bucket": destination.bucket, "Key": destination.key, "ChecksumMode": "ENABLED"}
+    if version_id:
+        asked["VersionId"] = version_id
     try:
         with crossing(destination.url):
-            head = await s3.client.head_object(Bucket=destination.bucket, Key=destination.key, ChecksumMode="ENABLED")
+            head = await s3.client.head_object(**asked)
     except NoSuchObject:
         return None
     crc = full_object_crc(head.get("ChecksumCRC32"), head.get("ChecksumType"))

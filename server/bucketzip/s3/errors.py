@@ -1,8 +1,9 @@
 """S3 code -> our error, in one table; and botocore's exceptions, at the one place where they cross."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 from xml.sax.saxutils import unescape
 
 from aiohttp import ClientError as HttpClientError
@@ -102,7 +103,9 @@ def from_s3(status: int, code: str, message: str, where: str, *, allow: str = RE
     kind = _BY_CODE.get(code, by_status)
     said = ", ".join(part for part in (code or f"status {status}", message) if part)
     hint = _HINTS.get(code, f"allow {allow}" if kind is AccessDenied else "")
-    return kind(f"{where}: S3 says {said}" + (f"; {hint}" if hint else ""))
+    error = kind(f"{where}: S3 says {said}" + (f"; {hint}" if hint else ""))
+    error.about = where
+    return error
 
 
 def parse_error(body: bytes) -> tuple[str, str]:
@@ -111,17 +114,21 @@ def parse_error(body: bytes) -> tuple[str, str]:
     return tuple(unescape(found[1].decode(errors="replace")) if found else "" for found in (code, message))  # type: ignore[return-value]  # two in, two out
 
 
+def from_answer(answer: Mapping[str, Any], where: str, *, allow: str = READING) -> BucketzipError:
+    """The error for an answer as botocore parses it; otherwise as `from_s3`."""
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
+    said = answer.get("Error", {})
+    code = said.get("Code", "")
+    return from_s3(status, "" if code.isdigit() else code, said.get("Message", ""), where, allow=allow)
+
+
 @contextmanager
 def crossing(where: str, *, allow: str = READING) -> Iterator[None]:
     """Turn what botocore and its HTTP client raise about `where` into our errors; `allow` as in `from_s3`."""
     try:
         yield
     except ClientError as error:
-        answer = error.response
-        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
-        said = answer.get("Error", {})
-        code = said.get("Code", "")
-        raise from_s3(status, "" if code.isdigit() else code, said.get("Message", ""), where, allow=allow) from error
+        raise from_answer(error.response, where, allow=allow) from error
     except NoCredentialsError as error:
         raise NoCredentials from error
     except PartialCredentialsError as error:

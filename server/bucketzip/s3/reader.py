@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bucketzip.errors import BucketzipError
+from bucketzip.jobs.spending import counted_here
 from bucketzip.s3.client import S3
 from bucketzip.s3.clock import SigningClock
 from bucketzip.s3.credentials import CredentialKeeper
@@ -80,7 +81,7 @@ class S3RangeReader:
     def start(self, fetch: Fetch) -> None:
         """Begin to fill the fetch."""
         tries = Tries(self._limits.tries, self._limits.slow_down_seconds)
-        read = Read(goes_first=fetch.urgent, fetch=fetch, tries=tries)
+        read = Read(goes_first=fetch.urgent, fetch=fetch, tries=tries, spending=counted_here())
         self._reads[fetch] = read
         self._enqueue(read)
 
@@ -136,6 +137,8 @@ class S3RangeReader:
         self._busy[connection] = read
         connection.send(fetch, wanted, signed_get(read.route, wanted, read.keys, self._clock.stamp()))
         self._stragglers.sent()
+        if read.spending is not None:
+            read.spending.count("GetObject")
         if read.hedge:
             self._metrics.hedges.inc()
 
@@ -233,6 +236,7 @@ class S3RangeReader:
             tries=read.tries,
             route=read.route,
             rival=read,
+            spending=read.spending,
         )
         self._pool.put(read.rival, read.route)
 

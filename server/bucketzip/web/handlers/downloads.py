@@ -23,6 +23,7 @@ from bucketzip.errors import (
     StillReading,
     recorded,
 )
+from bucketzip.plan.remedies import as_fields, remedied
 from bucketzip.plan.request import DownloadRequest
 from bucketzip.state.links import Link
 from bucketzip.transfer.opened import Opened
@@ -31,6 +32,7 @@ from bucketzip.web import keys
 from bucketzip.web.bodies import read_body
 from bucketzip.web.disposition import attachment
 from bucketzip.web.origin import origin
+from bucketzip.web.permission import require_permitted
 from bucketzip.web.ranges import Asked, Outcome, decide
 from bucketzip.web.send import ResponseSink
 
@@ -42,6 +44,7 @@ FIRST_BYTE_SECONDS = 30.0
 async def create(request: web.Request) -> web.Response:
     """POST /downloads: plan an archive, answer with its link."""
     wanted = await read_body(request, DownloadRequest)
+    require_permitted(request, wanted)
     app = request.app
     began = time.monotonic()
     capability, _ = await app[keys.DOWNLOADS].create(wanted, request[keys.CALLER].owner)
@@ -135,6 +138,7 @@ async def _send(
         _log.info(
             "download",
             extra={
+                "link": link.id,
                 "outcome": outcome,
                 "bytes": sent,
                 "of_bytes": asked.stop - asked.start,
@@ -177,11 +181,12 @@ async def look_up(request: web.Request) -> tuple[Link, Opened]:
 async def _open(request: web.Request, link: Link) -> Opened:
     """The archive behind a planned link; raises what planning ended with."""
     if link.state != "ready" or link.manifest is None:
-        raise recorded(link.error_code or "", link.error_detail or "")
+        code, detail = link.error_code or "", link.error_detail or ""
+        raise recorded(code, remedied(code, detail, json.loads(link.request), as_fields))
     try:
         return await request.app[keys.ARCHIVES].get(link.manifest)
     except (FileNotFoundError, ManifestError) as error:  # gone, or written by another release
-        raise NoSuchLink("the plan behind this link is gone; ask for a new one with POST /downloads") from error
+        raise NoSuchLink("the plan behind this link is gone; ask for a new one") from error
 
 
 def _utc(seconds: int) -> str:

@@ -29,4 +29,6 @@ async def own_exposition(app: web.Application) -> bytes:
     for state, jobs in (await app[keys.ARCHIVE_JOBS].counts()).items():
         if not state.is_final:
             instruments.archives.labels(state).set(jobs)
+    for kind, deliveries in (await app[keys.DELIVERIES].waiting()).items():
+        instruments.deliveries_waiting.labels(kind).set(deliveries)
     return instruments.exposition()
