@@ -105,7 +105,7 @@ def launched(name: str, image: Baked, home: Path) -> Iterator[Instance]:
         # An empty token: SeaweedFS knows no sessions. Keys with tokens are in tests/s3/test_credentials.py.
         imds = InstanceMetadata(host=LINK_LOCAL, port=80)
         imds.credentials = RoleCredentials(access_key=s3.access_key, secret_key=s3.secret_key, token="")
-        stack.enter_context(_serving(imds, around))
+        stack.enter_context(answering(imds, around))
         tree = stack.enter_context(trees.over(*image.layers, home=home))
         with (tree / "etc/bucketzip/bucketzip.env").open("a") as settings:
             settings.write(f"AWS_ENDPOINT_URL_S3=http://{AROUND[0]}:{port}\nBUCKETZIP_TLS_SELF_SIGNED=false\n")
@@ -119,7 +119,7 @@ def launched(name: str, image: Baked, home: Path) -> Iterator[Instance]:
 
 
 @contextmanager
-def _serving(imds: InstanceMetadata, around: Network) -> Iterator[None]:
+def answering(imds: InstanceMetadata, around: Network) -> Iterator[None]:
     """In a loop of its own: what asks it is not Python's."""
     loop, ready, ending = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
 

@@ -5,14 +5,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from bucketzip.commands.attach_state import attach, device_of
+from bucketzip.commands.attach_state import attach
 from tests.image.bake import ROOT, TOOLS
 from tests.servers.processes import free_port
 
@@ -183,7 +182,3 @@ def test_the_state_is_encrypted_and_outlives_the_stack() -> None:
     volume = yaml.load(TEMPLATE.read_text(), Loader)["Resources"]["StateVolume"]  # noqa: S506  -- it is a SafeLoader
     assert volume["Properties"]["Encrypted"] is True
     assert volume["DeletionPolicy"] == volume["UpdateReplacePolicy"] == "Snapshot"
-
-
-def test_a_volume_is_found_by_its_id() -> None:
-    assert device_of("vol-0abc1") == Path("/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0abc1")

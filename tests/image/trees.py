@@ -43,27 +43,27 @@ def mirrors() -> Mirrors:
     return Mirrors(found[False], found[True])
 
 
-def base_tar(directory: Path, release: str = "trixie") -> Path:
+def base_tar(directory: Path, packages: str = PACKAGES, release: str = "trixie") -> Path:
     """Debian, as it is this week: a tar in the directory, made if it is not there. Of two at once one makes it."""
     where = mirrors()
-    recipe = f"{release} {PACKAGES} {where} {int(time.time() // WEEK_SECONDS)}"
+    recipe = f"{release} {packages} {where} {int(time.time() // WEEK_SECONDS)}"
     tar = directory / f"base-{release}-{sha256(recipe.encode()).hexdigest()[:12]}.tar"
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "base.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not tar.exists():
-            _bootstrap(tar, release, where)
+            _bootstrap(tar, packages, release, where)
     return tar
 
 
-def _bootstrap(tar: Path, release: str, where: Mirrors) -> None:
+def _bootstrap(tar: Path, packages: str, release: str, where: Mirrors) -> None:
     draft = tar.with_suffix(".draft.tar")
     sources = [
         f"deb {where.main} {release} main",
         f"deb {where.main} {release}-updates main",
         f"deb {where.security} {release}-security main",
     ]
-    wanted = ("--quiet", "--variant=minbase", f"--include={PACKAGES}")
+    wanted = ("--quiet", "--variant=minbase", f"--include={packages}")
     subprocess.run(["mmdebstrap", *wanted, release, draft, *sources], check=True)
     draft.rename(tar)
 

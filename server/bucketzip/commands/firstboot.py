@@ -25,8 +25,8 @@ MEMORY_SHARE = 0.4
 MOST_MEMORY_BYTES = 1024 * MIB
 """For a process: more was seen to help no download."""
 
-_EXAMPLES = f"""It makes, where they are not there: the instance's key, the first user, whose secret `bucketzip user show-initial`
-tells, and, with --tls-self-signed, a TLS certificate.
+_EXAMPLES = f"""It makes, where they are not there: the instance's key, the first user (whose secret is told by
+`bucketzip user show-initial`) and, with --tls-self-signed, a TLS certificate.
 With --run-dir it writes {SIZES_FILE} there, variables for the services: {PREFIX}PROCESSES, one `serve` a core and one
 `work`, and {PREFIX}MEMORY_BYTES, by the memory of this machine.
 """
