@@ -94,7 +94,8 @@ def statements(aws: Aws, role: str) -> list[dict[str, Any]]:
         iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
         for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
     ]
-    parsed = [json.loads(document) if isinstance(document, str) else document for document in documents]
+    # Some come as Python prints them, which YAML can read too.
+    parsed = [yaml.safe_load(document) if isinstance(document, str) else document for document in documents]
     return [statement for document in parsed for statement in document["Statement"]]
 
 
