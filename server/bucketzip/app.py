@@ -45,9 +45,7 @@ async def _machine(app: web.Application) -> AsyncIterator[None]:
     settings = app[keys.SETTINGS]
     async with AsyncExitStack() as stack:
         machine = await stack.enter_async_context(open_machine(settings, app[keys.METRICS]))
-        app[keys.CRC_MEMORY] = machine.crc_memory
-        app[keys.ENGINE] = machine.engine
-        app[keys.ARCHIVES] = machine.archives
+        app[keys.OWN] = machine.own
         app[keys.ARCHIVE_JOBS] = machine.jobs
         app[keys.CHECK_READY] = machine.check_credentials
         if settings.run_jobs:

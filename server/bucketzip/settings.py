@@ -93,11 +93,26 @@ class Settings(BaseSettings):
         le=10 * 365 * 86400,
         description="How long archives written into buckets are still listed once they are done.",
     )
+    resume_seconds: int = Field(
+        86400,
+        ge=60,
+        le=30 * 86400,
+        description="How long an archive whose credentials have expired waits for others, with its upload.",
+    )
+    allow_endpoints: str = Field(
+        "",
+        description="Endpoints that may come with the keys of a request: hosts or globs of hosts, with commas between.",
+    )
     drain_seconds: float = Field(30, ge=0, le=86400, description="How long running downloads may go on after SIGTERM.")
     log_format: Literal["text", "json"] = Field(
         "text", description="One line an event: for people, or one JSON object."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+
+    @property
+    def allowed_endpoints(self) -> tuple[str, ...]:
+        """The hosts and globs of `allow_endpoints`."""
+        return tuple(each.strip() for each in self.allow_endpoints.split(",") if each.strip())
 
     @field_validator("public_url")
     @classmethod

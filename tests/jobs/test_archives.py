@@ -15,6 +15,7 @@ from bucketzip.metrics import Metrics
 from bucketzip.state.database import open_database
 from bucketzip.state.jobs import Jobs
 from tests.jobs.making import archive_request
+from tests.plan.planning import SEALING
 
 
 class Machine:
@@ -24,7 +25,7 @@ class Machine:
         self.jobs = jobs
         self.woken = 0
         self.metrics = Metrics()
-        self.archives = Archives(jobs, self._wake, outcomes=self.metrics.archives_ended)
+        self.archives = Archives(jobs, SEALING, self._wake, outcomes=self.metrics.archives_ended)
 
     def _wake(self) -> None:
         self.woken += 1

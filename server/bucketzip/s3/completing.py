@@ -14,6 +14,7 @@ from bucketzip.jobs.ports import Destination, Done, Finished, Upload
 from bucketzip.s3.checksums import full_object_crc, written
 from bucketzip.s3.client import S3
 from bucketzip.s3.errors import crossing
+from bucketzip.s3.heads import head_object
 
 if TYPE_CHECKING:  # stubs, for the type checker alone
     from types_aiobotocore_s3.type_defs import CompletedPartTypeDef, CompleteMultipartUploadRequestTypeDef
@@ -43,8 +44,7 @@ class Standing(NamedTuple):
 async def standing(s3: S3, destination: Destination) -> Standing | None:
     """What is there now."""
     try:
-        with crossing(destination.url):
-            head = await s3.client.head_object(Bucket=destination.bucket, Key=destination.key, ChecksumMode="ENABLED")
+        head = await head_object(s3, *destination, ChecksumMode="ENABLED")
     except NoSuchObject:
         return None
     crc = full_object_crc(head.get("ChecksumCRC32"), head.get("ChecksumType"))

@@ -15,6 +15,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/archives", archives.page),
         web.get("/archives/{id}", archives.show),
         web.get("/archives/{id}/events", archives.events, allow_head=False),
+        web.post("/archives/{id}/resume", archives.resume),
         web.delete("/archives/{id}", archives.cancel),
         web.get("/healthz", health.healthz),
         web.get("/readyz", health.readyz),

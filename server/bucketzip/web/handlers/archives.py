@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bucketzip.errors import InvalidRequest
 from bucketzip.jobs.model import Job, State, as_json
 from bucketzip.plan.request import ArchiveRequest
+from bucketzip.plan.sealing import Given
 from bucketzip.web import keys
 from bucketzip.web.bodies import read_body, read_query
 from bucketzip.web.events import EventStream
@@ -29,6 +30,14 @@ class Listing(BaseModel):
     state: State | None = None
     after: str | None = None
     limit: int = Field(default=100, ge=1, le=MAX_JOBS)
+
+
+class Resumption(BaseModel):
+    """The body of POST /archives/{id}/resume."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    credentials: Given
 
 
 async def create(request: web.Request) -> web.Response:
@@ -56,6 +65,13 @@ async def show(request: web.Request) -> web.Response:
 async def cancel(request: web.Request) -> web.Response:
     """DELETE /archives/{id}: ask for its end."""
     job = await request.app[keys.ARCHIVE_JOBS].cancel(request.match_info["id"], CANCELLED_BY_CLIENT)
+    return web.json_response(_told(job), status=202)
+
+
+async def resume(request: web.Request) -> web.Response:
+    """POST /archives/{id}/resume: go on with other credentials."""
+    wanted = await read_body(request, Resumption)
+    job = await request.app[keys.ARCHIVE_JOBS].resume(request.match_info["id"], wanted.credentials)
     return web.json_response(_told(job), status=202)
 
 
