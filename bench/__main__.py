@@ -1,4 +1,4 @@
-"""`python -m bench [streaming|latency|planning|tls|clients|tail|resume|all]`: see README.md in this directory."""
+"""`python -m bench [streaming|latency|...|all]`: see README.md in this directory, or `--help`."""
 
 import argparse
 import os
@@ -9,9 +9,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import clients, latency, planning, resume, streaming, tail
-from bench.contenders.choice import PEER_NAMES
+from bench import archives, clients, latency, planning, resume, scale, streaming, tail
+from bench.archiving import PEERS as ARCHIVERS
+from bench.contenders.choice import PEER_NAMES as STREAMERS
 from bench.session import ORIGINS, Options, Session, describe_machine
+
+_PEERS = (*STREAMERS, *ARCHIVERS)
 
 _BENCHMARKS: dict[str, Callable[[Session], None]] = {
     "streaming": streaming.run,
@@ -21,6 +24,8 @@ _BENCHMARKS: dict[str, Callable[[Session], None]] = {
     "clients": clients.run,
     "tail": tail.run,
     "resume": resume.run,
+    "archives": archives.run,
+    "scale": scale.run,
 }
 
 
@@ -45,10 +50,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round there as well")
     parser.add_argument(
         "--peers",
-        type=_names(PEER_NAMES),
-        default=PEER_NAMES,
+        type=_names(_PEERS),
+        default=_PEERS,
         metavar="A,B",
-        help=f"beside bucketzip, which always runs: {','.join(PEER_NAMES)}, or none",
+        help=f"beside bucketzip, which always runs: {','.join(_PEERS)}, or none",
     )
     parser.add_argument(
         "--origins", type=_names(ORIGINS), default=ORIGINS, metavar="A,B", help=f"read from: {','.join(ORIGINS)}"

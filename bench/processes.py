@@ -49,7 +49,7 @@ def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
     return kept | {"PYTHONUNBUFFERED": "1"} | dict(extra)
 
 
-def _log_tail(log: Path) -> str:
+def log_tail(log: Path) -> str:
     text = " ".join(log.read_text(errors="replace").split())
     return text[-_LOG_TAIL_CHARACTERS:] or "it printed nothing"
 
@@ -119,4 +119,4 @@ def wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path, pat
             return
         time.sleep(0.05)
     how = f"ended with status {process.returncode}" if process.returncode is not None else "is not ready"
-    raise UnavailableError(f"did not start: {how}: {_log_tail(log)}")
+    raise UnavailableError(f"did not start: {how}: {log_tail(log)}")

@@ -73,10 +73,10 @@ class Identity:
 
 def identity_of(given: Given, own: Identity, sealing: Sealing, endpoints: AllowedEndpoints) -> Identity:
     """Of credentials that came with a request."""
-    region, models = own.where.region, own.keeper.models
+    region = own.where.region
     if not isinstance(given, KeyCredentials):
         find = assuming(own.keeper, given.role_arn, given.external_id, region)
-        keeper = CredentialKeeper(find, Whose(f"the role {given.role_arn}", given=False), models)
+        keeper = CredentialKeeper(find, Whose(f"the role {given.role_arn}", given=False))
         return Identity(keeper=keeper, where=Where(region=region), name=sealing.name(given))
     token = given.session_token.get_secret_value() if given.session_token is not None else None
     keys = these_keys(given.access_key_id, given.secret_access_key.get_secret_value(), token)
@@ -84,7 +84,7 @@ def identity_of(given: Given, own: Identity, sealing: Sealing, endpoints: Allowe
     if given.endpoint is not None:
         where = where._replace(endpoint=given.endpoint, permits=endpoints.permits)
     return Identity(
-        keeper=CredentialKeeper(keys, THEIRS, models),
+        keeper=CredentialKeeper(keys, THEIRS),
         where=where,
         name=sealing.name(given),
         origin=(given.endpoint or "").rstrip("/").lower(),

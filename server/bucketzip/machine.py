@@ -88,7 +88,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             return Tools(
                 jobs,
                 receipts,
-                ArchivePlanning(account, manifests),
+                ArchivePlanning(account, manifests, most_built_bytes=settings.part_bytes),
                 account.archives,
                 account.engine,
                 account.multipart,

@@ -87,6 +87,13 @@ class Settings(BaseSettings):
     job_patience_seconds: float = Field(
         3600, ge=1, le=7 * 86400, description="How long such an archive is tried on when nothing at all goes well."
     )
+    part_bytes: int = Field(
+        64 * MIB,
+        ge=64 * MIB,
+        le=2048 * MIB,
+        description="Longest part of such an archive that is made here, in memory, two at once. S3 takes 10,000 parts: "
+        "64 MiB is enough for 625 GiB that S3 cannot copy itself.",
+    )
     jobs_kept_seconds: int = Field(
         30 * 86400,
         ge=60,

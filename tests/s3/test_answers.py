@@ -144,7 +144,7 @@ async def test_a_byte_too_many() -> None:
         await reader.start(stubbed(stub, "large")).right()
         await eventually(lambda: reader.reader.open_connections == 0)
         stub.on(gets("small"), lies.byte_too_many(), times=1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await reader.start(stubbed(stub, "small")).right()
         assert reader.retries("connection") == 0
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 import pytest
-from aiohttp import web
+from aiohttp import web, web_app
 from blockbuster import blockbuster_ctx
 
 from bucketzip.app import build_app
@@ -107,6 +107,8 @@ async def serving(
                 yield Server(app, f"http://127.0.0.1:{runner.addresses[0][1]}", client, answers)
     finally:
         await runner.cleanup()
+        # aiohttp keeps the last 1,024 applications there, each with all the memory of its machine.
+        web_app._cached_build_middleware.cache_clear()
 
 
 def stub_environment(endpoint_url: str) -> dict[str, str]:

@@ -14,13 +14,13 @@ from tests.faults.lying_s3 import LyingS3
 from tests.readers.tree import tool
 from tests.web.serving import Server
 
-ENTRIES = 100_000
+ENTRIES = 66_000
 FULL_EACH = 200  # one in so many has content: the stub, not the server, would take half a minute to serve them all
 NAMES = ["plain", "\u00fcber", "\u65e5\u672c", "\U0001f600"]
 WRITTEN_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def hundred_thousand() -> dict[str, bytes]:
+def beyond_16_bits() -> dict[str, bytes]:
     """Return keys with content, in the order of a listing."""
     return {
         f"{number // 1000:02}/{number:05} {NAMES[number % 4]}": b"" if number % FULL_EACH else b"%d" % number
@@ -52,8 +52,10 @@ async def announced_length(server: Server, url: str) -> int | None:
 
 
 @pytest.mark.timeout(180)
-async def test_a_hundred_thousand_objects(stub: LyingS3, stub_server: Server, tmp_path: Path) -> None:
-    objects = hundred_thousand()
+async def test_more_objects_than_a_directory_without_zip64_can_count(
+    stub: LyingS3, stub_server: Server, tmp_path: Path
+) -> None:
+    objects = beyond_16_bits()
     for key, content in objects.items():
         stub.objects.put(key, content, etag='"same"', last_modified=WRITTEN_AT)
     _, answer = await stub_server.ask("s3://stub/")

@@ -22,9 +22,6 @@ from bucketzip.plan.planner import Planner
 from bucketzip.plan.request import ArchiveRequest
 from bucketzip.state.manifests import Manifests
 
-MOST_BUILT_BYTES = 64 << 20
-"""Built parts are made in memory."""
-
 
 @dataclass(frozen=True)
 class Planned:
@@ -41,9 +38,10 @@ class Planned:
 class ArchivePlanning:
     """Plans archives that are written into a bucket."""
 
-    def __init__(self, account: WritingAccount, manifests: Manifests) -> None:
+    def __init__(self, account: WritingAccount, manifests: Manifests, *, most_built_bytes: int) -> None:
         self._account = account
         self._manifests = manifests
+        self._most_built_bytes = most_built_bytes
 
     async def plan(self, request: ArchiveRequest, destination: Destination, no_copy: Sequence[str]) -> Planned:
         """List the sources, and decide everything; from the buckets `no_copy` nothing is copied.
@@ -61,6 +59,7 @@ class ArchivePlanning:
         if catalog.hidden:
             notes = (*notes, f"{destination.url} is left out: it is the archive itself")
         parts = await asyncio.to_thread(cut, layout, copy_from)
+        refuse_longer(parts, self._most_built_bytes)
         return Planned(digest, layout.size, len(manifest), len(parts), copy_from, notes)
 
     def _arrange_and_write(self, builder: ManifestBuilder) -> str:
@@ -95,16 +94,20 @@ def cut(layout: Layout, copy_from: Sequence[str]) -> list[Part]:
         return not isinstance(source, bytes) and source.bucket in buckets
 
     try:
-        parts = plan_parts(layout, may_copy=may_copy)
+        return plan_parts(layout, may_copy=may_copy)
     except ArchiveTooLarge as error:
         raise TooLargeForUpload(str(error)) from error
+
+
+def refuse_longer(parts: Sequence[Part], most_built_bytes: int) -> None:
+    """Raise TooLargeForUpload where a part that is built, which is done in memory, is longer than that."""
     longest = max(part.length for part in parts if part.kind is not Kind.COPIED)
-    if longest > MOST_BUILT_BYTES:
+    if longest > most_built_bytes:
         raise TooLargeForUpload(
-            f"parts of {longest:,} bytes would have to be built in memory, and {MOST_BUILT_BYTES:,} is the most: "
-            f"with {AWS.most_parts:,} parts the archive of {layout.size:,} bytes needs more of it copied by S3"
+            f"S3 takes {AWS.most_parts:,} parts, so an archive of {parts[-1].stop:,} bytes of such objects needs "
+            f"parts of {longest:,} bytes made in memory here, two at once, and {most_built_bytes:,} is the most: "
+            f"raise BUCKETZIP_PART_BYTES, or make several archives"
         )
-    return parts
 
 
 def _samples(manifest: Manifest) -> dict[str, tuple[Source, int]]:
