@@ -125,7 +125,7 @@ class CredentialKeeper:
         def read() -> None:
             _ = session.full_config
             for kind in ("service-2", "endpoint-rule-set-1"):
-                _service_models().load_service_model(service, kind)
+                _service_models().load_service_model(service, kind, api_version=None)  # as botocore asks
 
         await asyncio.to_thread(read)
         return session
