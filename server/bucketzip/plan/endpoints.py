@@ -23,6 +23,7 @@ class AllowedEndpoints:
 
     def __init__(self, allowed: Sequence[str] = ()) -> None:
         self._allowed = tuple(each.lower() for each in allowed)
+        self._addresses = {_address(each) for each in allowed}
 
     def check(self, url: str) -> None:
         """Raises InvalidRequest where keys may not come with this endpoint."""
@@ -38,7 +39,7 @@ class AllowedEndpoints:
     def permits(self, address: str) -> bool:
         """Whether a connection may go to an address."""
         found = _address(address.partition("%")[0])
-        return found is not None and (str(found) in self._allowed or not _is_out_of_bounds(found))
+        return found is not None and (found in self._addresses or not _is_out_of_bounds(found))
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:

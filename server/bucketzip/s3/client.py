@@ -26,6 +26,7 @@ from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.s3.errors import WHOSE, Whose, crossing
 from bucketzip.s3.sending import prepare
 from bucketzip.s3.signing import Route
+from bucketzip.s3.straight import StraightSession
 from bucketzip.transfer.ports import LabelledCounter
 
 if TYPE_CHECKING:  # stubs, for the type checker alone
@@ -143,6 +144,7 @@ async def open_s3(
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         user_agent_extra=f"bucketzip/{__version__}",
+        http_session_cls=StraightSession,
         connector_args=where.connector_args,
         proxies={} if where.endpoint else None,  # who connects there is us, so that we see the address
     )

@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bucketzip import __version__
 from bucketzip.errors import CredentialsExpired, RoleRefused
 from bucketzip.s3.credentials import CredentialKeeper, Find
+from bucketzip.s3.straight import StraightSession
 
 SESSION_NAME = "bucketzip"
 """By it the role's account tells our requests from others, in CloudTrail."""
@@ -20,6 +21,7 @@ _CONFIG = AioConfig(
     read_timeout=10,
     retries={"mode": "standard", "max_attempts": 3},  # the older ones read a file more
     user_agent_extra=f"bucketzip/{__version__}",
+    http_session_cls=StraightSession,
 )
 
 
