@@ -26,7 +26,7 @@ from tests.web.serving import serving
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "bench/README.md"]
-OPERATIONS, API = ROOT / "docs/operations.md", ROOT / "docs/api.md"
+OPERATIONS, API, S3ZIPPER = ROOT / "docs/operations.md", ROOT / "docs/api.md", ROOT / "docs/s3zipper.md"
 GOLDEN = ROOT / "tests/golden/metrics.txt"
 
 Row = list[str]
@@ -106,10 +106,12 @@ def test_every_error_is_told_with_its_status() -> None:
 
 
 def test_every_route_is_told() -> None:
+    pages = API.read_text() + S3ZIPPER.read_text()
     told = {
         (method, path)
-        for methods, path in re.findall(r"^## ((?:[A-Z]+, )*[A-Z]+) (/\S+)$", API.read_text(), re.MULTILINE)
+        for methods, paths in re.findall(r"^## ((?:[A-Z]+, )*[A-Z]+) ((?:/\S+, )*/\S+)$", pages, re.MULTILINE)
         for method in methods.split(", ")
+        for path in paths.split(", ")
     }
     assert without_head(told) == {(route.method, route.path) for route in routes()}
 

@@ -27,6 +27,7 @@ from bucketzip.s3.reader_options import ReaderLimits, ReaderMetrics
 from bucketzip.s3.resolver import Resolver
 from bucketzip.s3.roles import assuming
 from bucketzip.s3.scratch import Place, Scratch
+from bucketzip.s3.small_objects import S3SmallObjects
 from bucketzip.s3.versions import Versions
 from bucketzip.settings import Settings
 from bucketzip.state.crcs import CrcTable
@@ -149,6 +150,7 @@ async def open_account(shared: Shared, whose: Identity) -> AsyncIterator[Writing
                 OpenArchives(shared.manifests.open, engine, memory, remote).running()
             ),
             crc_memory=memory,
+            small_objects=S3SmallObjects(s3),
             origin=whose.origin,
             multipart=S3Multipart(s3, prober),
         )

@@ -46,7 +46,11 @@ async def _machine(app: web.Application) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         machine = await stack.enter_async_context(open_machine(settings, app[keys.METRICS]))
         app[keys.OWN] = machine.own
+        app[keys.ACCOUNTS] = machine.accounts
+        app[keys.SEALING] = machine.sealing
         app[keys.ARCHIVE_JOBS] = machine.jobs
+        app[keys.DELIVERIES] = machine.deliveries
+        app[keys.CAPABILITIES] = machine.capabilities
         app[keys.CHECK_READY] = machine.check_credentials
         if settings.run_jobs:
             await stack.enter_async_context(machine.runner.running(settings.state_dir))

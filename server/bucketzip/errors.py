@@ -143,6 +143,13 @@ class DestinationInSource(BucketzipError):
     code = "destination_in_source"
 
 
+class OverLimit(BucketzipError):
+    """The sources hold more than the request allows. Ask for less, or raise its limit."""
+
+    status = 400
+    code = "over_limit"
+
+
 class NothingToZip(BucketzipError):
     """The sources hold no objects."""
 

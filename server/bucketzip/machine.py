@@ -4,6 +4,8 @@ account (`account.py`: credentials, and S3 as they show it) -> planning -> manif
 """
 
 import asyncio
+import functools
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -19,14 +21,22 @@ from bucketzip.jobs.job_run import Tools
 from bucketzip.jobs.runner import Runner
 from bucketzip.jobs.undo import Leftovers
 from bucketzip.metrics import Metrics
+from bucketzip.notify.acceptance import Acceptance
+from bucketzip.notify.addresses import parse_networks
+from bucketzip.notify.callbacks import Callbacks
+from bucketzip.notify.event import Events
+from bucketzip.notify.mail import Mail, MailServer
+from bucketzip.notify.sender import Sender
+from bucketzip.plan.accounts import Accounts
 from bucketzip.plan.downloads import Downloads
 from bucketzip.plan.endpoints import AllowedEndpoints
 from bucketzip.plan.sealing import Given, Sealing
 from bucketzip.s3.client import Where, default_region, tls_context
 from bucketzip.s3.credentials import CredentialKeeper
-from bucketzip.settings import Settings
+from bucketzip.settings import PREFIX, Settings
 from bucketzip.state.capabilities import Capabilities
 from bucketzip.state.database import open_database
+from bucketzip.state.deliveries import Deliveries, Kind
 from bucketzip.state.instance_key import load_instance_key
 from bucketzip.state.jobs import Jobs
 from bucketzip.state.links import Links
@@ -42,11 +52,15 @@ class Machine:
 
     own: WritingAccount
     """The account of the server itself."""
+    accounts: Accounts[WritingAccount]
+    sealing: Sealing
     manifests: Manifests
     downloads: Downloads
     jobs: Archives
+    deliveries: Deliveries
     runner: Runner
     leftovers: Leftovers
+    capabilities: Capabilities
     check_credentials: Callable[[], object]
     """Raises what keeps this process from having any of its own."""
 
@@ -60,6 +74,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
         )
         database = await stack.enter_async_context(open_database(settings.state_dir))
         key = await asyncio.to_thread(load_instance_key, settings.state_dir)
+        capabilities = Capabilities(key)
         endpoints = AllowedEndpoints(settings.allowed_endpoints)
         sealing = Sealing(key, endpoints)
         shared = Shared(
@@ -81,6 +96,15 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
 
         accounts = await stack.enter_async_context(OpenAccounts(own, sealing, open_given).running())
         jobs = Jobs(database, resume_seconds=settings.resume_seconds)
+        links, deliveries = Links(database), Deliveries(database)
+        networks, tls = parse_networks(settings.callback_networks), functools.cache(ssl.create_default_context)
+        acceptance = Acceptance(networks, _missing_for_mail(settings))
+        sender = Sender(
+            deliveries,
+            Events(jobs, links, capabilities, settings.public_url),
+            {Kind.CALLBACK: Callbacks(key, networks, tls), Kind.EMAIL: Mail(_mail_server(settings), tls)},
+            metrics.deliveries,
+        )
         receipts = Receipts(database)
         widths = Widths(asyncio.Semaphore(COPIES_AT_ONCE), asyncio.Semaphore(BUILDS_AT_ONCE))
 
@@ -97,23 +121,28 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
                 settings.job_patience_seconds,
             )
 
-        runner = Runner(jobs, accounts, tools, shared.processes.own)
+        runner = Runner(jobs, accounts, tools, shared.processes.own, beside=sender.run)
         yield Machine(
             own=own,
+            accounts=accounts,
+            sealing=sealing,
             manifests=manifests,
             downloads=Downloads(
-                Links(database),
+                links,
                 manifests,
                 accounts,
                 shared.processes,
-                capabilities=Capabilities(key),
+                capabilities=capabilities,
                 sealing=sealing,
                 ways=metrics.crcs,
                 sweep_jobs=lambda: jobs.sweep(settings.jobs_kept_seconds),
+                check=acceptance.check,
             ),
-            jobs=Archives(jobs, sealing, wake=runner.wake, outcomes=metrics.archives_ended),
+            jobs=Archives(jobs, sealing, wake=runner.wake, outcomes=metrics.archives_ended, check=acceptance.check),
+            deliveries=deliveries,
             runner=runner,
             leftovers=Leftovers(jobs, accounts),
+            capabilities=capabilities,
             check_credentials=keeper.current,
         )
 
@@ -127,3 +156,22 @@ def _measure(shared: Shared) -> None:
     metrics.waiting.set_function(lambda: sum(each.waiting for each in readers))
     most = shared.settings.s3_connections
     metrics.concurrency_limit.set_function(lambda: min((each.concurrency_limit for each in readers), default=most))
+
+
+def _missing_for_mail(settings: Settings) -> tuple[str, ...]:
+    """The settings that mail wants and that are not there; a mail without a link is worth nothing."""
+    wanted = ("smtp_host", "mail_from", "public_url")
+    return tuple(f"{PREFIX}{name.upper()}" for name in wanted if not getattr(settings, name))
+
+
+def _mail_server(settings: Settings) -> MailServer | None:
+    if _missing_for_mail(settings):
+        return None
+    return MailServer(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        tls=settings.smtp_tls,
+        user=settings.smtp_user,
+        password=settings.smtp_password.get_secret_value(),
+        sender=settings.mail_from,
+    )

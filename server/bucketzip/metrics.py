@@ -123,6 +123,18 @@ class Metrics:
             ["outcome"],
             registry=registry,
         )
+        self.deliveries = Counter(
+            "bucketzip_deliveries_total",
+            "Attempts to tell of an end by a callback or a mail: delivered, retried (it will be tried again), failed.",
+            ["kind", "outcome"],
+            registry=registry,
+        )
+        self.deliveries_waiting = Gauge(
+            "bucketzip_deliveries_waiting",
+            "Callbacks and mails of this machine that are not delivered yet.",
+            ["kind"],
+            registry=registry,
+        )
         self.api_requests = Counter(
             "bucketzip_s3_api_requests_total",
             "Requests to S3 that are not ranged GETs, by operation.",

@@ -4,12 +4,13 @@ Built once at start and passed down; the core takes plain numbers, never `Settin
 (AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL_S3, ...) are botocore's and work as everywhere.
 """
 
+import ipaddress
 import os
 import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "BUCKETZIP_"
@@ -110,6 +111,20 @@ class Settings(BaseSettings):
         "",
         description="Endpoints that may come with the keys of a request: hosts or globs of hosts, with commas between.",
     )
+    callback_networks: str = Field(
+        "",
+        description="Private networks that callbacks may reach, as 10.1.0.0/16,fd12::/48; else public addresses only.",
+    )
+    smtp_host: str = Field("", description="Server that mail is handed to; without one no mail is sent.")
+    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the connection to it is secured: from its start (tls), a little later, or not."
+    )
+    smtp_user: str = Field("", description="Who this server is to it; needs a password and TLS.")
+    smtp_password: SecretStr = Field(
+        SecretStr(""), description="The password; give it by the environment, where no list of processes shows it."
+    )
+    mail_from: str = Field("", description="Who mail is from: zip@example.com, or Archives <zip@example.com>.")
     drain_seconds: float = Field(30, ge=0, le=86400, description="How long running downloads may go on after SIGTERM.")
     log_format: Literal["text", "json"] = Field(
         "text", description="One line an event: for people, or one JSON object."
@@ -135,6 +150,31 @@ class Settings(BaseSettings):
         if place not in {"auto", "off"} and not re.fullmatch(r"s3://[^/\s]+/(?:.*/)?", place):
             raise ValueError("is auto, off, or written s3://bucket/prefix/")
         return place
+
+    @field_validator("callback_networks")
+    @classmethod
+    def _callback_networks(cls, networks: str) -> str:
+        try:
+            for each in networks.split(","):
+                ipaddress.ip_network(each.strip() or "::/128")
+        except ValueError:
+            raise ValueError("is written 10.1.0.0/16,fd12::/48, with no bits set behind a prefix") from None
+        return networks
+
+    @field_validator("smtp_user")
+    @classmethod
+    def _smtp_user(cls, user: str, info: ValidationInfo) -> str:
+        if user and info.data.get("smtp_tls") == "none":
+            raise ValueError("would be sent in the clear, with its password: set smtp_tls")
+        return user
+
+    @field_validator("mail_from")
+    @classmethod
+    def _mail_from(cls, sender: str) -> str:
+        address = r"[^@\s<>,;:()\"]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
+        if sender and not re.fullmatch(rf"{address}|[^<>,;:()\"@\x00-\x1f\x7f]+ <{address}>", sender):
+            raise ValueError("is written zip@example.com, or Archives <zip@example.com>")
+        return sender
 
     @field_validator("processes")
     @classmethod

@@ -138,6 +138,7 @@ def test_a_job_that_was_just_accepted() -> None:
         "cancel_reason": None,
         "notes": [],
         "result": None,
+        "deliveries": [],
     }
 
 

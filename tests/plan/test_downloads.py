@@ -60,6 +60,9 @@ class NothingToRead:
     def cancel(self, fetch: Fetch) -> None:
         raise AssertionError("nothing is read here")
 
+    async def read(self, bucket: str, key: str, *, most_bytes: int) -> bytes:
+        raise AssertionError("nothing is read here")
+
 
 class OnlyOne:
     """One account, with a catalog in memory. `used` has the credentials of those who used it."""
@@ -73,6 +76,7 @@ class OnlyOne:
             engine=engine,
             archives=OpenArchives(manifests.open, engine, Memory(), None),
             crc_memory=Memory(),
+            small_objects=NothingToRead(),
         )
 
     @asynccontextmanager

@@ -20,13 +20,25 @@ LOOK_SECONDS = 0.25
 
 
 class Archives:
-    """Archives that are written into buckets. `wake` tells the runner, if it is in this process, to look for work."""
+    """Archives that are written into buckets. `wake` tells the runner, if it is in this process, to look for work.
 
-    def __init__(self, jobs: Jobs, sealing: Sealing, wake: Callable[[], None], *, outcomes: LabelledCounter) -> None:
+    `check` raises InvalidRequest for what a request may not want here.
+    """
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        sealing: Sealing,
+        wake: Callable[[], None],
+        *,
+        outcomes: LabelledCounter,
+        check: Callable[[ArchiveRequest], None] = lambda _: None,
+    ) -> None:
         self._jobs = jobs
         self._sealing = sealing
         self._wake = wake
         self._outcomes = outcomes
+        self._check = check
         self._closing = asyncio.Event()
 
     async def create(self, request: ArchiveRequest, owner: str, idempotency_key: str | None = None) -> tuple[Job, bool]:
@@ -35,6 +47,7 @@ class Archives:
         Raises IdempotencyConflict where the key came with another request, DestinationInSource, and InvalidRequest
         where its credentials may not be used.
         """
+        self._check(request)
         bucket, key = requested.destination(request)
         made = Job(
             id=new_id(),
@@ -110,6 +123,11 @@ class Archives:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._closing.wait()
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether what waits for jobs is to end, since this process is."""
+        return self._closing.is_set()
 
     def close(self) -> None:
         """End all watching: what watches is to end, too."""

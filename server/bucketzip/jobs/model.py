@@ -6,8 +6,10 @@ Pure: `now` is a parameter, in seconds since 1970.
 import json
 import math
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from bucketzip.state.deliveries import Delivery
 from bucketzip.state.job_states import TRANSITIONS, State
 from bucketzip.state.jobs import Job
 
@@ -51,8 +53,8 @@ def progress(job: Job, now: float) -> Progress:
     )
 
 
-def as_json(job: Job, now: float) -> dict[str, object]:
-    """For programs."""
+def as_json(job: Job, now: float, *, deliveries: Iterable[Delivery] = ()) -> dict[str, object]:
+    """For programs; `deliveries` are those that tell of its end."""
     return {
         "id": job.id,
         "state": job.state,
@@ -65,6 +67,7 @@ def as_json(job: Job, now: float) -> dict[str, object]:
         "cancel_reason": job.cancel_reason,
         "notes": json.loads(job.notes),
         "result": json.loads(job.result) if job.result else None,
+        "deliveries": [delivery.as_json() for delivery in deliveries],
     }
 
 

@@ -5,9 +5,10 @@ A runner that ends, however it ends, leaves nothing to undo: the next one goes o
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from bucketzip.errors import BucketzipError, KeysExpired
 from bucketzip.jobs.accounts import WritingAccount
@@ -33,7 +34,10 @@ AGAIN_SECONDS = 10.0
 
 
 class Runner:
-    """Takes jobs and runs them, each by its account. `name` is this process's among `state.processes`."""
+    """Takes jobs and runs them, each by its account. `name` is this process's among `state.processes`.
+
+    `beside` goes on for ever, too, in the one process that runs jobs.
+    """
 
     def __init__(
         self,
@@ -41,11 +45,14 @@ class Runner:
         accounts: Accounts[WritingAccount],
         tools: Callable[[WritingAccount], Tools],
         name: str,
+        *,
+        beside: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self._jobs = jobs
         self._accounts = accounts
         self._tools = tools
         self._name = name
+        self._beside = beside
         self._leftovers = Leftovers(jobs, accounts)
         self._wake = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -68,10 +75,11 @@ class Runner:
             try:
                 async with hold_lock(lock):
                     undoing = asyncio.create_task(self._undo_for_ever())
+                    beside = asyncio.create_task(self._beside())
                     try:
                         await self._take_jobs_for_ever()
                     finally:  # before the next process has the lock
-                        await _end(undoing, *self._running.values())
+                        await _end(undoing, beside, *self._running.values())
             except OSError:
                 _log.warning("the lock of the job runner could not be had", exc_info=True)
                 await asyncio.sleep(LOOK_SECONDS)

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from bucketzip.plan.catalog import Catalog
 from bucketzip.plan.discovery import Discovery
+from bucketzip.plan.small_objects import SmallObjects
 from bucketzip.transfer.opened import OpenArchives
 from bucketzip.transfer.ports import CrcMemory
 from bucketzip.transfer.pump import Engine
@@ -25,6 +26,7 @@ class Account:
     engine: Engine
     archives: OpenArchives
     crc_memory: CrcMemory
+    small_objects: SmallObjects
     origin: str = ""
     """Tells the S3 from any other, where it is not the usual one."""
 

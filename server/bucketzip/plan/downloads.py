@@ -34,7 +34,8 @@ LOOK_SECONDS = 0.25
 class Downloads:
     """Makes links and plans what is behind them.
 
-    `sweep_jobs` forgets jobs that ended long ago, and tells which manifests the others need.
+    `sweep_jobs` forgets jobs that ended long ago, and tells which manifests the others need. `check` raises
+    InvalidRequest for what a request may not want here.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Downloads:
         sealing: Sealing,
         ways: LabelledCounter,
         sweep_jobs: Callable[[], Awaitable[set[str]]],
+        check: Callable[[DownloadRequest], None] = lambda _: None,
     ) -> None:
         self._links = links
         self._manifests = manifests
@@ -57,6 +59,7 @@ class Downloads:
         self._capabilities = capabilities
         self._ways = ways
         self._sweep_jobs = sweep_jobs
+        self._check = check
         self._plans: dict[bytes, asyncio.Task[None]] = {}
 
     @asynccontextmanager
@@ -74,8 +77,9 @@ class Downloads:
     async def create(self, request: DownloadRequest, owner: str) -> tuple[str, Link]:
         """A new link, its planning under way; returns its capability, too, which is not kept.
 
-        Raises InvalidRequest where its credentials may not be used.
+        Raises InvalidRequest, also where its credentials may not be used.
         """
+        self._check(request)
         link_id, now = new_id(), int(time.time())
         capability = self._capabilities.of_download(link_id)
         link = Link(

@@ -15,6 +15,8 @@ from bucketzip.errors import BucketzipError, NoSuchObject, NothingToZip, ObjectA
 from bucketzip.plan.ahead import run_ahead
 from bucketzip.plan.catalog import Catalog, Listed
 from bucketzip.plan.discovery import UNKNOWN, Discovery, Known, is_worth_recalling
+from bucketzip.plan.limits import Limits
+from bucketzip.plan.placing import Placing
 from bucketzip.plan.request import Kind, SourceRequest, ZipRequest
 
 SOURCES_AT_ONCE = 16
@@ -64,6 +66,10 @@ class Planner:
     newest: int = _NO_TIME
     looks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOOKS_AT_ONCE))
 
+    def __post_init__(self) -> None:
+        self._placing = Placing(self.request)
+        self._limits = Limits(self.request)
+
     async def plan(self) -> ManifestBuilder:
         """List everything; raises what is missing, unless the request says to skip that."""
         ahead = run_ahead(
@@ -77,7 +83,9 @@ class Planner:
         if self.missing:
             lines = "".join(f"{url}\t{error.code}\t{error}\n" for url, error in self.missing)
             text = f"Not in this archive, because it could not be found or read:\n\n{lines}"
-            self.builder.add_inline(self.names.file(self._place(MISSING_NAME)), text.encode(), mtime=self.newest)
+            self.builder.add_inline(
+                self.names.file(self._placing.beside(MISSING_NAME)), text.encode(), mtime=self.newest
+            )
         if not len(self.builder):  # `flatten` leaves folders out
             raise NothingToZip
         await self.crcs.settle(self.builder)
@@ -134,19 +142,20 @@ class Planner:
             listed = found.listed
             url = f"s3://{bucket}/{listed.key}"
             self.newest = max(self.newest, listed.mtime)
-            path = found.path.rstrip("/").rpartition("/")[2] if self.request.flatten else found.path
             if listed.key.endswith("/") and not listed.size:
-                folder = None if self.request.flatten else self.names.folder(self._place(path, source))
+                place = self._placing.folder(found.path, listed.key, source)
+                folder = self.names.folder(place) if place else None
                 if folder is not None:
                     self.builder.add_inline(folder, b"", mtime=listed.mtime)
             elif listed.archived:
                 error = ObjectArchived(f"{url} is archived; restore it first (aws s3api restore-object)")
                 self.missing.append(_Missing(url, error))
             else:
+                self._limits.count(listed.size)
                 pinned = _pinned(bucket, listed)
                 self.crcs.note(len(self.builder), pinned, listed, found.known)
                 self.builder.add(
-                    self.names.file(self._place(path, source)),
+                    self.names.file(self._placing.file(found.path, listed.key, source)),
                     pinned,
                     size=listed.size,
                     mtime=listed.mtime,
@@ -185,9 +194,6 @@ class Planner:
         for found, each in zip(objects, known, strict=True):
             found.known = each
         return page
-
-    def _place(self, path: str, source: SourceRequest | None = None) -> str:
-        return "/".join(part for part in (self.request.root, source.prefix if source else None, path) if part)
 
     def _all_missing(self) -> BucketzipError:
         _, first = self.missing[0]

@@ -23,6 +23,7 @@ from bucketzip.errors import (
     RoleRefused,
 )
 from bucketzip.state.database import Database
+from bucketzip.state.deliveries import WAITS_OF_JOB, post_end_of_job
 from bucketzip.state.job_states import FINAL, TAKEN, TRANSITIONS, State
 
 PACE_SECONDS = 30.0
@@ -325,6 +326,7 @@ class Jobs:
             connection.execute(
                 "UPDATE jobs SET state = 'cancelled', finished_at = ? WHERE id = ? AND state = 'queued'", (now, job_id)
             )
+            post_end_of_job(connection, job_id, now)
             return _get(connection, job_id)
 
         job = await self._database.run(run)
@@ -370,7 +372,10 @@ class Jobs:
         before = int(self._clock()) - kept_seconds
 
         def run(connection: sqlite3.Connection) -> set[str]:
-            connection.execute(f"DELETE FROM jobs WHERE state IN ({_FINAL}) AND finished_at < ?", (before,))  # noqa: S608
+            connection.execute(
+                f"DELETE FROM jobs WHERE state IN ({_FINAL}) AND finished_at < ? AND NOT {WAITS_OF_JOB}",  # noqa: S608
+                (before,),
+            )
             rows = connection.execute(
                 "SELECT DISTINCT manifest FROM jobs WHERE manifest IS NOT NULL"  # noqa: S608
                 f" AND (state NOT IN ({_FINAL}) OR {_HELD})",
@@ -409,6 +414,8 @@ class Jobs:
                 f"UPDATE jobs SET {changes}revision = revision + 1 WHERE id = :id AND {condition}",  # noqa: S608
                 {**fields, **(values or {}), "id": job_id},
             )
+            if changed.rowcount and "finished_at" in fields:
+                post_end_of_job(connection, job_id, fields["finished_at"])
             return _get(connection, job_id) if changed.rowcount else None
 
         return await self._database.run(run)

@@ -1,11 +1,13 @@
 """Download links: who holds the capability may download. Only its hash is kept."""
 
 import sqlite3
+import time
 from dataclasses import dataclass
 from typing import Literal
 
 from bucketzip.state.capabilities import hash_capability
 from bucketzip.state.database import Database
+from bucketzip.state.deliveries import post_end_of_planning
 
 State = Literal["planning", "ready", "failed", "changed"]
 KEPT_AFTER_EXPIRY_SECONDS = 7 * 86_400
@@ -77,6 +79,16 @@ class Links:
         await self._update(link, before, state=state, error_code=code, error_detail=detail)
         await self._database.run(_forget_credentials)
 
+    async def find(self, link_id: str) -> Link | None:
+        """The link of an id, expired or not."""
+        row = await self._database.read(
+            lambda connection: connection.execute(
+                f"SELECT {_COLUMNS} FROM links WHERE id = ?",  # noqa: S608  -- our own column names
+                (link_id,),
+            ).fetchone()
+        )
+        return Link(**row) if row else None
+
     async def planning(self, now: int) -> list[Link]:
         """Links whose planning did not come to its end, and that somebody may still use."""
         rows = await self._database.read(
@@ -115,12 +127,16 @@ class Links:
         """Only from the state `before`: the first who comes to an end wins."""
         changes = ", ".join(f"{name} = :{name}" for name in fields)
         values = {**fields, "key": link.capability_hash, "before": before}
-        await self._database.run(
-            lambda connection: connection.execute(
+
+        def run(connection: sqlite3.Connection) -> None:
+            changed = connection.execute(
                 f"UPDATE links SET {changes} WHERE capability_hash = :key AND state = :before",  # noqa: S608  -- our own column names
                 values,
             )
-        )
+            if changed.rowcount and before == "planning":
+                post_end_of_planning(connection, link.id, int(time.time()))
+
+        await self._database.run(run)
 
 
 def _forget_credentials(connection: sqlite3.Connection, now: int = 0) -> None:

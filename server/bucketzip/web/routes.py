@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from bucketzip.web.handlers import archives, downloads, health, manifest, openapi
+from bucketzip.web.handlers import archives, downloads, health, manifest, openapi, s3zipper
 
 
 def routes() -> list[web.RouteDef]:
@@ -17,6 +17,18 @@ def routes() -> list[web.RouteDef]:
         web.get("/archives/{id}/events", archives.events, allow_head=False),
         web.post("/archives/{id}/resume", archives.resume),
         web.delete("/archives/{id}", archives.cancel),
+        web.post("/gentoken", s3zipper.token),
+        web.post("/tokenv2", s3zipper.token),
+        web.post("/v1/zipstart", s3zipper.start_archive_v1),
+        web.post("/v2/zipstart", s3zipper.start_archive),
+        web.post("/v2/s3zip", s3zipper.start_archive),
+        web.post("/v1/streamzip", s3zipper.start_download_v1),
+        web.post("/v2/streamzip", s3zipper.start_download),
+        web.post("/v1/zipstate", s3zipper.state),
+        web.post("/v2/zipstate", s3zipper.state),
+        web.post("/v2/status", s3zipper.state),
+        web.post("/v1/zipresult", s3zipper.result),
+        web.post("/v2/zipresult", s3zipper.result),
         web.get("/healthz", health.healthz),
         web.get("/readyz", health.readyz),
         web.get("/metrics", health.metrics),

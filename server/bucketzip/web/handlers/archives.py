@@ -47,32 +47,33 @@ async def create(request: web.Request) -> web.Response:
         wanted, request[keys.CALLER].owner, _idempotency_key(request)
     )
     location = f"{origin(request)}/archives/{job.id}"
-    return web.json_response(_told(job), status=202 if new else 200, headers={"Location": location})
+    return web.json_response(await _told(request, job), status=202 if new else 200, headers={"Location": location})
 
 
 async def page(request: web.Request) -> web.Response:
     """GET /archives: the newest first."""
     asked = read_query(request, Listing)
     found = await request.app[keys.ARCHIVE_JOBS].page(state=asked.state, after=asked.after, limit=asked.limit)
-    return web.json_response({"archives": [_told(job) for job in found.jobs], "next": found.next})
+    return web.json_response({"archives": await _all_told(request, found.jobs), "next": found.next})
 
 
 async def show(request: web.Request) -> web.Response:
     """GET /archives/{id}."""
-    return web.json_response(_told(await request.app[keys.ARCHIVE_JOBS].get(request.match_info["id"])))
+    job = await request.app[keys.ARCHIVE_JOBS].get(request.match_info["id"])
+    return web.json_response(await _told(request, job))
 
 
 async def cancel(request: web.Request) -> web.Response:
     """DELETE /archives/{id}: ask for its end."""
     job = await request.app[keys.ARCHIVE_JOBS].cancel(request.match_info["id"], CANCELLED_BY_CLIENT)
-    return web.json_response(_told(job), status=202)
+    return web.json_response(await _told(request, job), status=202)
 
 
 async def resume(request: web.Request) -> web.Response:
     """POST /archives/{id}/resume: go on with other credentials."""
     wanted = await read_body(request, Resumption)
     job = await request.app[keys.ARCHIVE_JOBS].resume(request.match_info["id"], wanted.credentials)
-    return web.json_response(_told(job), status=202)
+    return web.json_response(await _told(request, job), status=202)
 
 
 async def events(request: web.Request) -> web.StreamResponse:
@@ -91,13 +92,19 @@ async def events(request: web.Request) -> web.StreamResponse:
                 await stream.beat()
                 continue
             event = "progress" if job.state is state else "state"
-            await stream.send(event, _told(job), event_id=job.revision)
+            await stream.send(event, await _told(request, job), event_id=job.revision)
             seen, state = job.revision, job.state
     return stream.response
 
 
-def _told(job: Job) -> dict[str, object]:
-    return as_json(job, time.time())
+async def _told(request: web.Request, job: Job) -> dict[str, object]:
+    return (await _all_told(request, [job]))[0]
+
+
+async def _all_told(request: web.Request, jobs: list[Job]) -> list[dict[str, object]]:
+    over = [job.id for job in jobs if job.state.is_final]  # of the others there is nothing to tell yet
+    deliveries = await request.app[keys.DELIVERIES].of_each(over) if over else {}
+    return [as_json(job, time.time(), deliveries=deliveries.get(job.id, ())) for job in jobs]
 
 
 def _idempotency_key(request: web.Request) -> str | None:
