@@ -66,14 +66,13 @@ async def _machine(app: web.Application) -> AsyncIterator[None]:
             metrics_token=settings.metrics_token.get_secret_value(),
             failures=app[keys.METRICS].auth_failures,
         )
-        app[keys.CRC_MEMORY] = machine.crc_memory
-        app[keys.ENGINE] = machine.engine
-        app[keys.ARCHIVES] = machine.archives
+        app[keys.RESULT_LINKS] = machine.result_links
+        app[keys.OWN] = machine.own
+        app[keys.ACCOUNTS] = machine.accounts
+        app[keys.SEALING] = machine.sealing
         app[keys.ARCHIVE_JOBS] = machine.jobs
         app[keys.DELIVERIES] = machine.deliveries
         app[keys.CAPABILITIES] = machine.capabilities
-        app[keys.SMALL_OBJECTS] = machine.small_objects
-        app[keys.RESULT_LINKS] = machine.result_links
         app[keys.CHECK_READY] = machine.check_credentials
         expositions = Expositions(partial(own_exposition, app), settings.run_directory, settings.process("serve"))
         app[keys.EXPOSITIONS] = await stack.enter_async_context(expositions.offered())

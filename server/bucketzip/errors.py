@@ -183,6 +183,13 @@ class ArchiveCancelled(BucketzipError):
     code = "archive_cancelled"
 
 
+class NotResumable(BucketzipError):
+    """Only an archive job that failed for its credentials can be resumed, and only for a while."""
+
+    status = 409
+    code = "not_resumable"
+
+
 class IdempotencyConflict(BucketzipError):
     """This Idempotency-Key came with another request before. Take a new one for a new request."""
 
@@ -296,6 +303,27 @@ class CredentialsExpired(BucketzipError):
     code = "credentials_expired"
     retryable = True
     retry_after_seconds = 30
+
+
+class KeysExpired(BucketzipError):
+    """The keys that came with the request have expired. Ask again with new ones; a job is resumed with them."""
+
+    status = 403
+    code = "keys_expired"
+
+
+class KeysRefused(BucketzipError):
+    """S3 does not take the keys that came with the request. Ask again with right ones; a job is resumed with them."""
+
+    status = 403
+    code = "keys_refused"
+
+
+class RoleRefused(BucketzipError):
+    """This server may not assume the role that the request names."""
+
+    status = 403
+    code = "role_refused"
 
 
 class NoCredentials(BucketzipError):

@@ -131,6 +131,16 @@ class Settings(BaseSettings):
         le=10 * 365 * 86400,
         description="How long archives written into buckets are still listed once they are done.",
     )
+    resume_seconds: int = Field(
+        86400,
+        ge=60,
+        le=30 * 86400,
+        description="How long an archive whose credentials have expired waits for others, with its upload.",
+    )
+    allow_endpoints: str = Field(
+        "",
+        description="Endpoints that may come with the keys of a request: hosts or globs of hosts, with commas between.",
+    )
     callback_networks: str = Field(
         "",
         description="Private networks that callbacks may reach, as 10.1.0.0/16,fd12::/48; else public addresses only.",
@@ -173,6 +183,11 @@ class Settings(BaseSettings):
         except ValueError as error:
             raise ValueError(f"is written 10.0.0.0/8,fd00::/8 ({error})") from error
         return cidrs
+
+    @property
+    def allowed_endpoints(self) -> tuple[str, ...]:
+        """The hosts and globs of `allow_endpoints`."""
+        return tuple(each.strip() for each in self.allow_endpoints.split(",") if each.strip())
 
     @field_validator("public_url")
     @classmethod

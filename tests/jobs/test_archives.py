@@ -17,6 +17,7 @@ from bucketzip.state.database import open_database
 from bucketzip.state.instance_key import KEY_BYTES, InstanceKey
 from bucketzip.state.jobs import Jobs
 from tests.jobs.making import archive_request
+from tests.plan.planning import SEALING
 
 
 class Machine:
@@ -28,6 +29,7 @@ class Machine:
         self.metrics = Metrics()
         self.archives = Archives(
             jobs,
+            SEALING,
             self._wake,
             capabilities=Capabilities(InstanceKey(bytes(KEY_BYTES))),
             outcomes=self.metrics.archives_ended,

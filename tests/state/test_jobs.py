@@ -372,7 +372,7 @@ async def test_the_sweep_tells_the_manifests_of_jobs_that_are_not_over(jobs: Job
         job = await brought_to(jobs, state, manifest=f"of {state}")
         assert job.manifest == f"of {state}"
     await brought_to(jobs, State.RUNNING, manifest="of running")
-    assert await jobs.sweep(1000) == {"of planning", "of running", "of finishing"}
+    assert await jobs.sweep(1000) == {"of queued", "of planning", "of running", "of finishing"}
 
 
 async def test_what_is_left_of_jobs_that_are_over_is_known_until_it_is_not(jobs: Jobs) -> None:

@@ -75,7 +75,7 @@ class Server:
 
     async def idle(self) -> None:
         """Wait until no download is active and nothing is held for one."""
-        budget = self.app[keys.ENGINE].budget
+        budget = self.app[keys.OWN].engine.budget
         for _ in range(200):
             if not await self.metric("bucketzip_downloads_active") and not budget.used_bytes:
                 return

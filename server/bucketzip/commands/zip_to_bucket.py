@@ -91,7 +91,7 @@ async def _discard(settings: Settings, line: StatusLine) -> _End:
 
 
 async def _end(machine: Machine, job: Job | None) -> _End:
-    await machine.undo.leftovers()
+    await machine.leftovers.abort()
     return _End(job, await machine.jobs.have_leftovers())
 
 

@@ -10,6 +10,7 @@ from bucketzip.errors import NoSuchArchive
 from bucketzip.jobs import requested
 from bucketzip.jobs.model import Job, State
 from bucketzip.plan.request import ArchiveRequest
+from bucketzip.plan.sealing import Given, Sealing
 from bucketzip.state.capabilities import Capabilities, hash_capability, new_id
 from bucketzip.state.jobs import Jobs, Page, new_token
 from bucketzip.transfer.ports import LabelledCounter
@@ -27,6 +28,7 @@ class Archives:
     def __init__(
         self,
         jobs: Jobs,
+        sealing: Sealing,
         wake: Callable[[], None],
         *,
         capabilities: Capabilities,
@@ -34,6 +36,7 @@ class Archives:
         check: Callable[[ArchiveRequest], None] = lambda _: None,
     ) -> None:
         self._jobs = jobs
+        self._sealing = sealing
         self._wake = wake
         self._capabilities = capabilities
         self._outcomes = outcomes
@@ -43,7 +46,8 @@ class Archives:
     async def create(self, request: ArchiveRequest, owner: str, idempotency_key: str | None = None) -> tuple[Job, bool]:
         """A queued job, and whether it is new: the same key and request give the same job again.
 
-        Raises IdempotencyConflict where the key came with another request, DestinationInSource and InvalidRequest.
+        Raises IdempotencyConflict where the key came with another request, DestinationInSource, and InvalidRequest
+        where its credentials may not be used.
         """
         self._check(request)
         bucket, key = requested.destination(request)
@@ -60,6 +64,7 @@ class Archives:
             key=key,
             token=new_token(),
             result_capability_hash=hash_capability(self._capabilities.of_result(job_id)),
+            credential=self._sealing.seal(request.credentials),
         )
         kept = await self._jobs.add(made)
         self._wake()
@@ -88,6 +93,16 @@ class Archives:
             raise NoSuchArchive
         if job.state.is_final:  # it was queued: no runner will count it
             self._outcomes.labels(State.CANCELLED).inc()
+        return job
+
+    async def resume(self, job_id: str, given: Given) -> Job:
+        """Have a job go on that failed for its credentials, with others; raises NoSuchArchive, NotResumable."""
+        sealed = self._sealing.seal(given)
+        assert sealed is not None
+        job = await self._jobs.resume(job_id, sealed)
+        if job is None:
+            raise NoSuchArchive
+        self._wake()
         return job
 
     async def have_leftovers(self) -> bool:

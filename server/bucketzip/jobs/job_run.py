@@ -27,7 +27,7 @@ from bucketzip.jobs.spending import Spending
 from bucketzip.jobs.undo import Undo, upload_of
 from bucketzip.plan.request import ArchiveRequest
 from bucketzip.state.job_states import State
-from bucketzip.state.jobs import Changes, Job, Jobs
+from bucketzip.state.jobs import RESUMABLE, Changes, Job, Jobs
 from bucketzip.state.receipts import Receipts
 from bucketzip.transfer.opened import OpenArchives
 from bucketzip.transfer.ports import LabelledCounter
@@ -51,7 +51,7 @@ UNDO_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Tools:
-    """What all jobs share."""
+    """What all jobs of an account share."""
 
     jobs: Jobs
     receipts: Receipts
@@ -175,6 +175,9 @@ class JobRun:
             raise Taken
         self._job = job
         told: Changes = {} if error is None else {"error_code": error.code, "error_detail": str(error)}
+        if job.credential and error is not None and error.code in RESUMABLE:  # its upload waits for others
+            await self._move(state, **told)
+            return
         try:
             async with asyncio.timeout(UNDO_SECONDS):
                 await self._tools.undo.upload(self._job)

@@ -5,8 +5,10 @@ import math
 import time
 
 from bucketzip.errors import NoSuchLink
-from bucketzip.jobs.ports import Destination, Follow, Made, Multipart
+from bucketzip.jobs.accounts import WritingAccount
+from bucketzip.jobs.ports import Destination, Follow, Made
 from bucketzip.jobs.result import refuse_unready
+from bucketzip.plan.accounts import Accounts
 from bucketzip.state.capabilities import Capabilities, hash_capability
 from bucketzip.state.jobs import Job, Jobs
 
@@ -17,9 +19,9 @@ SIGNED_SECONDS = 3600
 class ResultLinks:
     """Of the jobs of a machine."""
 
-    def __init__(self, jobs: Jobs, multipart: Multipart, capabilities: Capabilities) -> None:
+    def __init__(self, jobs: Jobs, accounts: Accounts[WritingAccount], capabilities: Capabilities) -> None:
         self._jobs = jobs
-        self._multipart = multipart
+        self._accounts = accounts
         self._capabilities = capabilities
 
     def path(self, job: Job) -> str | None:
@@ -41,4 +43,5 @@ class ResultLinks:
         assert job.result_expires_at is not None
         made = Made(Destination(job.bucket, job.key), json.loads(job.result)["version_id"] or "", job.token)
         seconds = min(follow.seconds, math.ceil(job.result_expires_at - now))
-        return await self._multipart.signed_url(made, follow._replace(seconds=seconds))
+        async with self._accounts.using(job.credential) as account:
+            return await account.multipart.signed_url(made, follow._replace(seconds=seconds))

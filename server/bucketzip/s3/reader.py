@@ -31,6 +31,7 @@ from bucketzip.s3.pool import ConnectionPool
 from bucketzip.s3.rangeget import RangeConnection, Refused, final_error
 from bucketzip.s3.read import Read
 from bucketzip.s3.reader_options import ReaderLimits, ReaderMetrics
+from bucketzip.s3.resolver import Resolver
 from bucketzip.s3.retry import Crawling, Tries
 from bucketzip.s3.signing import Range, signed_get
 from bucketzip.s3.stragglers import Stragglers
@@ -47,7 +48,14 @@ class S3RangeReader:
     """Implements `transfer.ports.RangeReader`."""
 
     def __init__(
-        self, s3: S3, keeper: CredentialKeeper, metrics: ReaderMetrics, limits: ReaderLimits, tls: ssl.SSLContext
+        self,
+        s3: S3,
+        keeper: CredentialKeeper,
+        metrics: ReaderMetrics,
+        limits: ReaderLimits,
+        tls: ssl.SSLContext,
+        *,
+        resolver: Resolver | None = None,
     ) -> None:
         self._s3 = s3
         self._keeper = keeper
@@ -55,7 +63,13 @@ class S3RangeReader:
         self._ok = metrics.outcomes.labels("ok")
         self._limits = limits
         self._pool = ConnectionPool[Read](
-            limits.connections, tls, ready=self._send, failed=self._failed, begun=self._begun, done=self._done
+            limits.connections,
+            tls,
+            resolver or Resolver(),
+            ready=self._send,
+            failed=self._failed,
+            begun=self._begun,
+            done=self._done,
         )
         self._loop = asyncio.get_running_loop()
         self._tasks = Tasks()
@@ -166,6 +180,8 @@ class S3RangeReader:
                 self._win(read, read.rival)
             del self._reads[read.fetch]
         else:
+            if isinstance(error, Refused):
+                error.signed_by(self._keeper.whose)
             if isinstance(error, Refused) and error.slow_down:
                 self._pool.refused(connection, read.began, self._loop.time())
             self._metrics.outcomes.labels(_outcome(error)).inc()

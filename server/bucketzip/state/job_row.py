@@ -69,6 +69,8 @@ class Job:
     """What was left out of it, as `jobs.skipped` keeps it."""
     result_expires_at: int | None = None
     """When that link does; known once it has succeeded."""
+    credential: str | None = None
+    """Sealed, if it is not the server's; empty once it is of no use any more."""
 
 
 class Changes(TypedDict, total=False):

@@ -10,7 +10,16 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, Unpack
 
-from bucketzip.errors import ArchiveFinished, IdempotencyConflict, InvalidRequest
+from bucketzip.errors import (
+    ArchiveFinished,
+    CredentialsExpired,
+    IdempotencyConflict,
+    InvalidRequest,
+    KeysExpired,
+    KeysRefused,
+    NotResumable,
+    RoleRefused,
+)
 from bucketzip.state.database import Database
 from bucketzip.state.deliveries import WAITS_OF_JOB, post_end_of_job
 from bucketzip.state.job_row import Changes, Job, new_token
@@ -30,18 +39,33 @@ class Page(NamedTuple):
     """Where the next page starts; None for the last."""
 
 
+RESUMABLE = frozenset({CredentialsExpired.code, KeysExpired.code, KeysRefused.code, RoleRefused.code})
+"""Errors of credentials: with others the job may go on where it stood."""
+
 _FIELDS = tuple(Job.__dataclass_fields__)
 _COLUMNS = ", ".join(_FIELDS)
 _FINAL = ", ".join(f"'{state}'" for state in FINAL)
 _TAKEN = ", ".join(f"'{state}'" for state in TAKEN)
+_HELD = (
+    "(state = 'failed' AND credential <> '' AND finished_at > :held_since AND error_code IN ("
+    + ", ".join(f"'{code}'" for code in sorted(RESUMABLE))
+    + "))"
+)
+"""Waits for other credentials, with its upload and its receipts."""
 
 
 class Jobs:
-    """The table of jobs. `clock` gives seconds since 1970."""
+    """The table of jobs. `clock` gives seconds since 1970.
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+    One that failed for its credentials may be resumed for `resume_seconds`.
+    """
+
+    def __init__(
+        self, database: Database, clock: Callable[[], float] = time.time, *, resume_seconds: int = 86_400
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._resume_seconds = resume_seconds
 
     async def add(self, job: Job) -> Job:
         """Keep a new job, or return the one that came with its idempotency key before.
@@ -119,10 +143,33 @@ class Jobs:
         return [_job(row) for row in rows]
 
     async def claim(self, job: Job, runner: str) -> Job | None:
-        """Begin with a queued job: it is `planning` now. None where somebody was faster, or it was cancelled."""
-        return await self._change(
-            job.id, "state = 'queued'", state=State.PLANNING, runner=runner, started_at=int(self._clock())
-        )
+        """Begin with a queued job: it is `planning` now, or `running` if it was resumed and has an upload.
+
+        None where somebody was faster, or it was cancelled.
+        """
+        state = State.RUNNING if job.upload_id and job.manifest else State.PLANNING
+        started_at = job.started_at or int(self._clock())
+        return await self._change(job.id, "state = 'queued'", state=state, runner=runner, started_at=started_at)
+
+    async def resume(self, job_id: str, sealed: str) -> Job | None:
+        """Queue a job again that failed for its credentials, with others.
+
+        None where there is no such job; raises NotResumable.
+        """
+
+        def run(connection: sqlite3.Connection) -> Job | None:
+            resumed = connection.execute(
+                "UPDATE jobs SET state = 'queued', credential = :sealed, finished_at = NULL, runner = NULL,"  # noqa: S608
+                " error_code = NULL, error_detail = NULL, cancel_reason = NULL, revision = revision + 1"
+                f" WHERE id = :id AND {_HELD}",
+                {"id": job_id, "sealed": sealed, "held_since": self._held_since},
+            )
+            job = _get(connection, job_id)
+            if job is not None and not resumed.rowcount:
+                raise NotResumable
+            return job
+
+        return await self._database.run(run)
 
     async def adopt(self, job: Job, runner: str) -> Job | None:
         """Take over a job whose runner died, where it stands. None where somebody was faster."""
@@ -141,8 +188,11 @@ class Jobs:
         """
         if after not in TRANSITIONS[before]:
             raise ValueError(f"no job goes from {before} to {after}")
-        times: dict[str, Any] = {"pace_at": None} | ({"finished_at": int(self._clock())} if after.is_final else {})
-        return await self._change(job_id, "state = :before", {"before": before}, state=after, **times, **changes)
+        times: dict[str, Any] = {"pace_at": None, "finished_at": int(self._clock()) if after.is_final else None}
+        job = await self._change(job_id, "state = :before", {"before": before}, state=after, **times, **changes)
+        if after in {State.FAILED, State.CANCELLED}:
+            await self._forget_credentials()
+        return job
 
     async def record(self, job_id: str, **changes: Unpack[Changes]) -> Job | None:
         """Write down what was found out or made, within a state; None where the job is over."""
@@ -218,7 +268,10 @@ class Jobs:
             post_end_of_job(connection, job_id, now)
             return _get(connection, job_id)
 
-        return await self._database.run(run)
+        job = await self._database.run(run)
+        if job is not None and job.state.is_final:
+            await self._forget_credentials()
+        return job
 
     async def upload_ids(self) -> set[str]:
         """Of the uploads that belong to jobs."""
@@ -228,11 +281,15 @@ class Jobs:
         return {row["upload_id"] for row in rows}
 
     async def with_leftovers(self) -> list[Job]:
-        """Those that are over, but of whose uploads it is not known that they are gone."""
+        """Those that are over, but of whose uploads it is not known that they are gone.
+
+        None of those that may be resumed.
+        """
         rows = await self._database.read(
             lambda connection: connection.execute(
-                f"SELECT {_COLUMNS} FROM jobs WHERE state IN ({_FINAL})"  # noqa: S608
-                " AND (upload_id IS NOT NULL OR creating_at IS NOT NULL) ORDER BY number"
+                f"SELECT {_COLUMNS} FROM jobs WHERE state IN ({_FINAL}) AND {_HELD} IS NOT TRUE"  # noqa: S608
+                " AND (upload_id IS NOT NULL OR creating_at IS NOT NULL) ORDER BY number",
+                {"held_since": self._held_since},
             ).fetchall()
         )
         return [_job(row) for row in rows]
@@ -240,6 +297,7 @@ class Jobs:
     async def undone(self, job_id: str) -> None:
         """Nothing of a job that is over is left in S3."""
         await self._change(job_id, f"state IN ({_FINAL})", upload_id=None, creating_at=None)
+        await self._forget_credentials()
 
     async def counts(self) -> dict[State, int]:
         """How many jobs there are in each state."""
@@ -262,11 +320,31 @@ class Jobs:
                 (now - kept_seconds, now),
             )
             rows = connection.execute(
-                f"SELECT DISTINCT manifest FROM jobs WHERE state IN ({_TAKEN}) AND manifest IS NOT NULL"  # noqa: S608
+                "SELECT DISTINCT manifest FROM jobs WHERE manifest IS NOT NULL"  # noqa: S608
+                f" AND (state NOT IN ({_FINAL}) OR {_HELD})",
+                {"held_since": self._held_since},
             )
             return {row["manifest"] for row in rows}
 
-        return await self._database.run(run)
+        needed = await self._database.run(run)
+        await self._forget_credentials()
+        return needed
+
+    @property
+    def _held_since(self) -> float:
+        return self._clock() - self._resume_seconds
+
+    async def _forget_credentials(self) -> None:
+        """Those of jobs that are over, have nothing left in S3 and whose result nobody can fetch with them."""
+        values = {"now": self._clock(), "held_since": self._held_since}
+        await self._database.run(
+            lambda connection: connection.execute(
+                f"UPDATE jobs SET credential = '' WHERE credential <> '' AND state IN ({_FINAL})"  # noqa: S608
+                f" AND upload_id IS NULL AND creating_at IS NULL AND {_HELD} IS NOT TRUE"
+                " AND NOT (state = 'succeeded' AND coalesce(result_expires_at, 0) > :now)",
+                values,
+            )
+        )
 
     async def _change(
         self, job_id: str, condition: str, values: dict[str, str | None] | None = None, **fields: Any

@@ -35,6 +35,8 @@ class Link:
     """The process that plans it."""
     summary: str | None = None
     """What it was planned with, as JSON."""
+    credential: str | None = None
+    """Sealed, if it is not the server's; empty once it is of no use any more."""
 
 
 _COLUMNS = ", ".join(Link.__dataclass_fields__)
@@ -75,6 +77,7 @@ class Links:
         """The link will not work any more, and says why."""
         before: State = "planning" if state == "failed" else "ready"
         await self._update(link, before, state=state, error_code=code, error_detail=detail)
+        await self._database.run(_forget_credentials)
 
     async def find(self, link_id: str) -> Link | None:
         """The link of an id, expired or not."""
@@ -114,6 +117,7 @@ class Links:
         def run(connection: sqlite3.Connection) -> set[str]:
             connection.execute("DELETE FROM links WHERE expires_at < ?", (now - KEPT_AFTER_EXPIRY_SECONDS,))
             connection.execute("UPDATE links SET manifest = NULL WHERE expires_at < ? AND manifest NOT NULL", (now,))
+            _forget_credentials(connection, now)
             rows = connection.execute("SELECT DISTINCT manifest FROM links WHERE manifest IS NOT NULL")
             return {row["manifest"] for row in rows}
 
@@ -133,3 +137,12 @@ class Links:
                 post_end_of_planning(connection, link.id, int(time.time()))
 
         await self._database.run(run)
+
+
+def _forget_credentials(connection: sqlite3.Connection, now: int = 0) -> None:
+    """Those of links that will not work any more, at the time `now`."""
+    connection.execute(
+        "UPDATE links SET credential = '' WHERE credential <> ''"  # what is NULL stays so
+        " AND (expires_at < ? OR revoked_at IS NOT NULL OR state IN ('failed', 'changed'))",
+        (now,),
+    )

@@ -9,14 +9,12 @@ from bucketzip.exposition import Expositions
 from bucketzip.jobs.archives import Archives
 from bucketzip.jobs.links import ResultLinks
 from bucketzip.metrics import Metrics
+from bucketzip.plan.accounts import Account, Accounts
 from bucketzip.plan.downloads import Downloads
-from bucketzip.plan.small_objects import SmallObjects
+from bucketzip.plan.sealing import Sealing
 from bucketzip.settings import Settings
 from bucketzip.state.capabilities import Capabilities
 from bucketzip.state.deliveries import Deliveries
-from bucketzip.transfer.opened import OpenArchives
-from bucketzip.transfer.ports import CrcMemory
-from bucketzip.transfer.pump import Engine
 from bucketzip.web.access import Access
 from bucketzip.web.authority import Authority
 from bucketzip.web.caller import Caller
@@ -28,14 +26,14 @@ AUTHORITY = web.AppKey("AUTHORITY", Authority)
 ACCESS: web.AppKey[Mapping[Any, Access]] = web.AppKey("ACCESS")
 """Whom a handler's routes answer."""
 DOWNLOADS = web.AppKey("DOWNLOADS", Downloads)
-ARCHIVES = web.AppKey("ARCHIVES", OpenArchives)
+OWN = web.AppKey("OWN", Account)
+"""The account of the server itself."""
+ACCOUNTS: web.AppKey[Accounts[Account]] = web.AppKey("ACCOUNTS")
+SEALING = web.AppKey("SEALING", Sealing)
 DELIVERIES = web.AppKey("DELIVERIES", Deliveries)
 ARCHIVE_JOBS = web.AppKey("ARCHIVE_JOBS", Archives)
 CAPABILITIES = web.AppKey("CAPABILITIES", Capabilities)
-SMALL_OBJECTS: web.AppKey[SmallObjects] = web.AppKey("SMALL_OBJECTS")
 RESULT_LINKS = web.AppKey("RESULT_LINKS", ResultLinks)
-CRC_MEMORY: web.AppKey[CrcMemory] = web.AppKey("CRC_MEMORY")
-ENGINE = web.AppKey("ENGINE", Engine)
 CHECK_READY: web.AppKey[Callable[[], object]] = web.AppKey("CHECK_READY")
 """Raises what keeps this server from serving."""
 

@@ -16,6 +16,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/archives", archives.page),
         web.get("/archives/{id}", archives.show),
         web.get("/archives/{id}/events", archives.events, allow_head=False),
+        web.post("/archives/{id}/resume", archives.resume),
         web.delete("/archives/{id}", archives.cancel),
         public(web.get("/r/{capability}", results.follow)),
         public(web.post("/gentoken", s3zipper.token)),

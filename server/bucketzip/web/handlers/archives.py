@@ -10,6 +10,7 @@ from bucketzip.errors import InvalidRequest
 from bucketzip.jobs.model import Job, State, as_json
 from bucketzip.jobs.skipped import MOST_NAMED
 from bucketzip.plan.request import ArchiveRequest
+from bucketzip.plan.sealing import Given
 from bucketzip.web import keys
 from bucketzip.web.bodies import read_body, read_query
 from bucketzip.web.events import EventStream
@@ -33,6 +34,14 @@ class Listing(BaseModel):
     state: State | None = None
     after: str | None = None
     limit: int = Field(default=100, ge=1, le=MAX_JOBS)
+
+
+class Resumption(BaseModel):
+    """The body of POST /archives/{id}/resume."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    credentials: Given
 
 
 async def create(request: web.Request) -> web.Response:
@@ -66,6 +75,14 @@ async def cancel(request: web.Request) -> web.Response:
     """DELETE /archives/{id}: ask for its end."""
     seen = await visible_job(request, request.match_info["id"])
     job = await request.app[keys.ARCHIVE_JOBS].cancel(seen.id, CANCELLED_BY_CLIENT)
+    return web.json_response(await _told(request, job), status=202)
+
+
+async def resume(request: web.Request) -> web.Response:
+    """POST /archives/{id}/resume: go on with other credentials."""
+    wanted = await read_body(request, Resumption)
+    seen = await visible_job(request, request.match_info["id"])
+    job = await request.app[keys.ARCHIVE_JOBS].resume(seen.id, wanted.credentials)
     return web.json_response(await _told(request, job), status=202)
 
 

@@ -4,11 +4,12 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 from aiohttp import web
 
-from bucketzip.archive.manifest import ManifestError
 from bucketzip.errors import (
     BucketzipError,
     ContentMismatch,
@@ -21,9 +22,7 @@ from bucketzip.errors import (
     SourceChanged,
     StillPlanning,
     StillReading,
-    recorded,
 )
-from bucketzip.plan.remedies import as_fields, remedied
 from bucketzip.plan.request import DownloadRequest
 from bucketzip.state.links import Link
 from bucketzip.transfer.opened import Opened
@@ -54,17 +53,22 @@ async def create(request: web.Request) -> web.Response:
     answer: dict[str, object] = {"url": url, "filename": link.filename, "expires_at": _utc(link.expires_at)}
     if link.state == "planning":
         return web.json_response({**answer, "state": "planning"}, status=202, headers={"Location": url})
-    opened = await _open(request, link)
+    async with app[keys.DOWNLOADS].opened(link) as opened:
+        etag = opened.layout.etag
     app[keys.METRICS].plan_seconds.observe(time.monotonic() - began)
-    answer |= {"state": "ready", "bytes": opened.layout.size, "entries": link.entries, "etag": opened.layout.etag}
+    answer |= {"state": "ready", "bytes": link.bytes, "entries": link.entries, "etag": etag}
     answer |= json.loads(link.summary or "{}")
     return web.json_response({**answer, "resumable": True}, status=201, headers={"Location": url})
 
 
 async def download(request: web.Request) -> web.StreamResponse:
     """GET and HEAD /d/{capability}/{filename}: the archive itself."""
+    async with look_up(request) as (link, opened):
+        return await _answer(request, link, opened)
+
+
+async def _answer(request: web.Request, link: Link, opened: Opened) -> web.StreamResponse:
     app = request.app
-    link, opened = await look_up(request)
     size = opened.layout.size
     response = web.StreamResponse(
         headers={
@@ -165,7 +169,8 @@ def _vanished(error: BucketzipError) -> bool:
     return isinstance(error, NoSuchObject | NoSuchBucket)
 
 
-async def look_up(request: web.Request) -> tuple[Link, Opened]:
+@asynccontextmanager
+async def look_up(request: web.Request) -> AsyncIterator[tuple[Link, Opened]]:
     """The link in the request's path and its archive; raises what keeps it from being given out."""
     app = request.app
     link = await app[keys.DOWNLOADS].planned(request.match_info["capability"], app[keys.SETTINGS].planning_wait_seconds)
@@ -175,18 +180,8 @@ async def look_up(request: web.Request) -> tuple[Link, Opened]:
         raise LinkExpired
     if link.state == "planning":
         raise StillPlanning
-    return link, await _open(request, link)
-
-
-async def _open(request: web.Request, link: Link) -> Opened:
-    """The archive behind a planned link; raises what planning ended with."""
-    if link.state != "ready" or link.manifest is None:
-        code, detail = link.error_code or "", link.error_detail or ""
-        raise recorded(code, remedied(code, detail, json.loads(link.request), as_fields))
-    try:
-        return await request.app[keys.ARCHIVES].get(link.manifest)
-    except (FileNotFoundError, ManifestError) as error:  # gone, or written by another release
-        raise NoSuchLink("the plan behind this link is gone; ask for a new one") from error
+    async with app[keys.DOWNLOADS].opened(link) as opened:
+        yield link, opened
 
 
 def _utc(seconds: int) -> str:

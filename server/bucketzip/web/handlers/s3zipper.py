@@ -131,7 +131,7 @@ async def _size(request: web.Request, planned: Coroutine[None, None, str | None]
             digest = await planned
             if digest is None:
                 return UNKNOWN_SIZE
-            opened = await request.app[keys.ARCHIVES].get(digest)
+            opened = await request.app[keys.OWN].archives.get(digest)
             return human_size(await asyncio.to_thread(sum, opened.layout.manifest.sizes))
     except (TimeoutError, FileNotFoundError, ManifestError):
         return UNKNOWN_SIZE
@@ -143,7 +143,9 @@ async def _renames(request: web.Request, fields: Fields) -> list[dict[str, str]]
     if place is None:
         return []
     require_buckets(request, place[:1])
-    content = await request.app[keys.SMALL_OBJECTS].read(*place, most_bytes=mapper.MAX_MAPPER_BYTES)
+    sealed = request.app[keys.SEALING].seal(mapping.key_credentials(fields))
+    async with request.app[keys.ACCOUNTS].using(sealed) as account:
+        content = await account.small_objects.read(*place, most_bytes=mapper.MAX_MAPPER_BYTES)
     return await asyncio.to_thread(mapper.parse_mapper, content, fields.text("awsBucket"))
 
 
