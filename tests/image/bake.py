@@ -57,7 +57,7 @@ def baked(home: Path, base: Path, network: Network) -> Baked:
                     "groups": len(
                         [g for g in api.describe_security_groups()["SecurityGroups"] if "acker" in g["GroupName"]]
                     ),
-                    "instances": len([i for i in ec2._instances(api) if i["State"]["Name"] != "terminated"]),
+                    "instances": len([i for i in ec2.instances(api) if i["State"]["Name"] != "terminated"]),
                 }
             container.power_off()
     return Baked((home / "baked/upper", base), said, asked, manifest, images, left)

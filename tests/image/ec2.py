@@ -114,7 +114,7 @@ def metal(tree: Path, network: Network) -> Iterator[None]:
         with network.entered():
             ec2, known = client(), set[str]()
             while not ending.wait(LOOK_SECONDS):
-                for instance in _instances(ec2):
+                for instance in instances(ec2):
                     if instance["InstanceId"] not in known and "KeyName" in instance:
                         known.add(instance["InstanceId"])
                         _let_in(tree, ec2, instance["KeyName"])
@@ -128,7 +128,8 @@ def metal(tree: Path, network: Network) -> Iterator[None]:
         working.join()
 
 
-def _instances(ec2: Any) -> list[dict[str, Any]]:
+def instances(ec2: Any) -> list[dict[str, Any]]:
+    """All that there were."""
     reservations = ec2.describe_instances()["Reservations"]
     return [instance for reservation in reservations for instance in reservation["Instances"]]
 

@@ -174,6 +174,18 @@ def test_stopping_lets_downloads_finish(first: Instance) -> None:
     assert first.ask("GET", "/readyz").status_code == 200
 
 
+def test_it_serves_on_another_port(instances: tuple[Instance, Instance]) -> None:
+    """As cloudformation/bucketzip.yaml has it set."""
+    second = instances[1]
+    directory = second.tree / "etc/systemd/system/bucketzip.socket.d"
+    directory.mkdir()
+    (directory / "port.conf").write_text("[Socket]\nListenStream=\nListenStream=0.0.0.0:8080\n")
+    second.machine.run("systemctl daemon-reload && systemctl restart bucketzip.target")
+    assert second.ask("GET", f"http://{MACHINE}:8080/readyz").status_code == 200
+    with pytest.raises(requests.ConnectionError):
+        second.ask("GET", "/readyz")
+
+
 def test_a_reboot_keeps_secrets_links_and_jobs(first: Instance) -> None:
     url, job, secrets = link(first), archive(first, "out/reboot.zip"), identity(first)
     first.power_off()
