@@ -29,7 +29,7 @@ test: packages servers lint types ## everything CI runs (ARGS="-k name" for pyte
 	$(BIN)/pytest -n 2 --dist=loadgroup $(ARGS)
 
 image-test: $(INSTALLED) image-packages base-tree $(IMAGE_TOOLS)/installed ## build the image without AWS, boot two of it, break them (root; 8 minutes)
-	IMAGE_TOOLS=$(abspath $(IMAGE_TOOLS))/bin $(BIN)/pytest --timeout=420 --durations=0 --durations-min=1 tests/image $(ARGS)
+	IMAGE_TOOLS=$(abspath $(IMAGE_TOOLS))/bin $(BIN)/pytest --timeout=1200 --durations=0 --durations-min=1 tests/image $(ARGS)
 
 image-test-vm: $(INSTALLED) $(IMAGE_TOOLS)/installed ## the same image with a kernel of its own, in qemu (root; by hand)
 	@$(call install_debian,$(IMAGE_PACKAGES) e2fsprogs qemu-system-x86)

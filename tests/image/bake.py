@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "build/image"
 TOOLS = Path(os.environ.get("IMAGE_TOOLS", ROOT / ".venv/servers/image/bin"))
 """Ansible, moto and linters: an environment of their own (tests/image/tools.lock)."""
-BUILD_SECONDS = 400
+BUILD_SECONDS = 900
 
 
 @dataclass(frozen=True)

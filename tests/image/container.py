@@ -14,7 +14,7 @@ from bucketzip.embedded import die_with_parent
 from tests.image import host
 from tests.image.network import Network
 
-BOOT_SECONDS = 90.0
+BOOT_SECONDS = 180.0
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.1
 SHOWN_CHARACTERS = 6000

@@ -28,7 +28,7 @@ def first(instances: tuple[Instance, Instance]) -> Instance:
     return instances[0]
 
 
-def until(what: Callable[[], Any], within_seconds: float = 60) -> Any:
+def until(what: Callable[[], Any], within_seconds: float = 120) -> Any:
     """What it gives once that is something; other processes tell nobody."""
     deadline = time.monotonic() + within_seconds
     while not (found := what()):
@@ -133,7 +133,7 @@ def test_killed_processes_come_back_and_refuse_nobody(first: Instance) -> None:
     first.machine.run("systemctl kill --signal=KILL 'bucketzip@*.service' bucketzip-worker.service")
     began = time.monotonic()
     assert holds_the_content(first.ask("GET", url).content)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 60
     assert until(lambda: state(first, job) == "succeeded")
     assert holds_the_content(first.get("out/killed.zip"))
     assert int(first.machine.show("bucketzip@1.service", "NRestarts")) >= 1
