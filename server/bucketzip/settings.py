@@ -45,6 +45,12 @@ class Settings(BaseSettings):
     state_dir: Path = Field(
         Path("bucketzip-state"), description="Directory for links and manifests. Made if it is not there."
     )
+    secret_parameter: str = Field(
+        "",
+        pattern=r"^(/[\w./-]+)?$",
+        description="Parameter of AWS Systems Manager that `bucketzip firstboot` puts the first user's key and secret "
+        "into, encrypted; none leaves them to `bucketzip user show-initial`.",
+    )
     state_volume: str = Field(
         "",
         pattern=r"^(vol-[0-9a-f]+)?$",

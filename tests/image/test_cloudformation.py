@@ -1,10 +1,12 @@
 """The stack on a stand-in for AWS: made, looked at, and gone again."""
 
 import json
+import os
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
@@ -12,6 +14,7 @@ import pytest
 import yaml
 
 from bucketzip.commands.attach_state import attach
+from tests.command import COMMAND
 from tests.image.bake import ROOT, TOOLS
 from tests.servers.processes import free_port
 
@@ -24,13 +27,13 @@ class Aws:
     """Clients of the stand-in."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.url = f"http://127.0.0.1:{port}"
 
     def client(self, service: str) -> Any:
         return boto3.client(
             service,
             region_name="us-east-1",
-            endpoint_url=f"http://127.0.0.1:{self._port}",
+            endpoint_url=self.url,
             aws_access_key_id="testing",
             aws_secret_access_key="testing",
         )
@@ -72,6 +75,7 @@ def stack(aws: Aws) -> Iterator[dict[str, str]]:
         "SourceBuckets": ",".join(SOURCES),
         "DestinationBuckets": ",".join(DESTINATIONS),
         "KmsKeyArn": KEY,
+        "SecretParameter": "/bucketzip/first-user",
         "ImageId": image,
     }
     formation.create_stack(
@@ -114,10 +118,31 @@ def test_the_role_may_do_what_it_needs_and_no_more(aws: Aws, stack: dict[str, st
     assert allowed["s3:GetObject"] == objects | archives
     assert allowed["s3:PutObject"] == archives
     assert allowed["kms:Decrypt"] == {KEY}
+    (parameter,) = allowed["ssm:PutParameter"]
+    assert parameter.endswith(":parameter/bucketzip/first-user")
     assert not any("*" in action for action in allowed)
     assert {action for action, resources in allowed.items() if "*" in resources} == {"ec2:DescribeVolumes"}
-    assert all(action.startswith(("s3:", "kms:", "ec2:AttachVolume", "ec2:DescribeVolumes")) for action in allowed)
+    assert all(
+        action.startswith(("s3:", "kms:", "ec2:AttachVolume", "ec2:DescribeVolumes", "ssm:PutParameter"))
+        for action in allowed
+    )
     assert stack["StateVolumeId"] in json.dumps(sorted(allowed["ec2:AttachVolume"]))
+
+
+def test_the_first_users_secret_is_put_where_its_owner_reads_it(aws: Aws, tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "AWS_ENDPOINT_URL": aws.url,
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+    }
+    arguments = [f"--state-dir={tmp_path}", "--secret-parameter=/bucketzip/first-user"]
+    done = subprocess.run([COMMAND, "firstboot", *arguments], env=environment, capture_output=True, check=True)
+    assert done.stdout + done.stderr == b""
+    told = aws.client("ssm").get_parameter(Name="/bucketzip/first-user", WithDecryption=True)["Parameter"]
+    assert told["Type"] == "SecureString"
+    assert json.loads(told["Value"]) == json.loads((tmp_path / "initial-user.json").read_text())
 
 
 def test_only_the_vpc_comes_in(aws: Aws, stack: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ import argparse
 import logging
 import subprocess
 import time
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
 from bucketzip.commands import FAILED, CommandError
+from bucketzip.commands.instance_metadata import instance_metadata
 from bucketzip.commands.settings import add_settings, read_settings
 from bucketzip.logs import configure
 
 _log = logging.getLogger(__name__)
 
-METADATA_HOST = "169.254.169.254"
-METADATA_SECONDS = 5.0
 DEVICE = "/dev/sdf"
 """What EC2 is told; on Nitro the kernel names it otherwise, by the volume's id."""
 LOOK_SECONDS = 3.0
@@ -51,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     if not settings.state_volume or settings.state_dir.is_mount():
         return 0
     try:
-        instance, region = _metadata("instance-id"), _metadata("placement/region")
+        instance, region = instance_metadata("instance-id"), instance_metadata("placement/region")
         attach(Session().create_client("ec2", region_name=region), settings.state_volume, instance)
     except (BotoCoreError, ClientError, HTTPException, OSError) as error:
         raise CommandError(f"the volume {settings.state_volume} could not be attached: {error}", FAILED) from error
@@ -103,22 +102,3 @@ def _run(*command: str) -> None:
 
 def _status(*command: str) -> int:
     return subprocess.run(command, check=False).returncode  # noqa: S603  -- our own arguments, no shell
-
-
-def _metadata(path: str) -> str:
-    """What EC2 says of this instance; raises OSError and HTTPException."""
-    token = _ask("PUT", "/latest/api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "60"})
-    return _ask("GET", f"/latest/meta-data/{path}", {"X-aws-ec2-metadata-token": token})
-
-
-def _ask(method: str, path: str, headers: dict[str, str]) -> str:
-    connection = HTTPConnection(METADATA_HOST, timeout=METADATA_SECONDS)
-    try:
-        connection.request(method, path, headers=headers)
-        answer = connection.getresponse()
-        text = answer.read().decode()
-        if answer.status != 200:  # noqa: PLR2004  -- OK
-            raise OSError(f"the instance metadata service answers {answer.status} to {method} {path}")
-        return text
-    finally:
-        connection.close()

@@ -22,6 +22,7 @@ NOT_HERE = (
     "tls_certificate",
     "tls_key",
     "tls_self_signed",
+    "secret_parameter",
     "state_volume",
     "client_stall_seconds",
     "planning_wait_seconds",
