@@ -25,6 +25,8 @@ class MetadataTree(InstanceMetadata):
         }
 
     def _give_document(self, path: str) -> web.Response:
+        if re.fullmatch(r"/[^/]+/dynamic/instance-identity/?", path):
+            return web.Response(text="document")
         found = re.fullmatch(r"/(?:latest|\d{4}-\d\d-\d\d)/meta-data/?(.*)", path)
         name = found[1].rstrip("/") if found else ""
         if not found or name.startswith("iam"):
