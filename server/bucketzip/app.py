@@ -15,6 +15,8 @@ from bucketzip.metrics import Metrics
 from bucketzip.settings import Settings
 from bucketzip.web import keys
 from bucketzip.web.auth import authenticated
+from bucketzip.web.cors import cross_origin, tell_origin
+from bucketzip.web.limits import DownloadLimits
 from bucketzip.web.middleware import errors_as_json, measured, note_body_started, watch_loop_lag
 from bucketzip.web.routes import routes
 
@@ -23,11 +25,15 @@ MAX_BODY_BYTES = 1 << 20
 
 def build_app(settings: Settings) -> web.Application:
     """The whole server, not yet started."""
-    app = web.Application(middlewares=[measured, errors_as_json, authenticated], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(
+        middlewares=[measured, errors_as_json, cross_origin, authenticated], client_max_size=MAX_BODY_BYTES
+    )
     app[keys.SETTINGS] = settings
     metrics = app[keys.METRICS] = Metrics()
     metrics.build.info({"version": __version__})
+    app[keys.DOWNLOAD_LIMITS] = DownloadLimits(at_once=settings.downloads_at_once, per_user=settings.downloads_per_user)
     app.on_response_prepare.append(note_body_started)
+    app.on_response_prepare.append(tell_origin)
     app.add_routes(routes())
     app.cleanup_ctx.append(_machine)
     app.on_shutdown.append(_end_watching)

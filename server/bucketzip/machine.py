@@ -135,7 +135,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
         tools = Tools(
             jobs,
             Receipts(database),
-            ArchivePlanning(catalog, manifests, memory, multipart),
+            ArchivePlanning(catalog, manifests, memory, multipart, most_entries=settings.most_entries),
             archives,
             engine,
             multipart,
@@ -144,6 +144,19 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             settings.job_patience_seconds,
         )
         runner = Runner(tools, processes.own)
+        downloads = Downloads(
+            Links(database),
+            manifests,
+            catalog,
+            processes,
+            Capabilities(key),
+            discovery=discovery,
+            ways=metrics.crcs,
+            sweep_jobs=lambda: jobs.sweep(settings.jobs_kept_seconds),
+            plans_at_once=settings.plannings_at_once,
+            most_entries=settings.most_entries,
+        )
+        metrics.plans_active.set_function(lambda: downloads.planning)
         yield Machine(
             catalog=catalog,
             discovery=discovery,
@@ -151,17 +164,10 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             manifests=manifests,
             engine=engine,
             archives=archives,
-            downloads=Downloads(
-                Links(database),
-                manifests,
-                catalog,
-                processes,
-                Capabilities(key),
-                discovery=discovery,
-                ways=metrics.crcs,
-                sweep_jobs=lambda: jobs.sweep(settings.jobs_kept_seconds),
+            downloads=downloads,
+            jobs=Archives(
+                jobs, wake=runner.wake, outcomes=metrics.archives_ended, queued_per_user=settings.queued_per_user
             ),
-            jobs=Archives(jobs, wake=runner.wake, outcomes=metrics.archives_ended),
             runner=runner,
             undo=tools.undo,
             check_credentials=keeper.current,

@@ -95,7 +95,13 @@ async def serving(
         answers.append(Answer(request.method, request.headers, response.status))
 
     app.on_response_prepare.append(note)
-    runner = web.AppRunner(app, handler_cancellation=True, access_log_class=AccessLogger, shutdown_timeout=0.1)
+    runner = web.AppRunner(
+        app,
+        handler_cancellation=True,
+        access_log_class=AccessLogger,
+        shutdown_timeout=0.1,
+        auto_decompress=False,
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -64,7 +64,8 @@ async def _serve(settings: Settings) -> None:
         access_log_class=AccessLogger,
         logger=http_log,
         access_log=logging.getLogger("bucketzip.access"),
-        keepalive_timeout=60.0,
+        keepalive_timeout=60.0,  # also for who never ends the head of a request
+        auto_decompress=False,  # a compressed body is refused, and never unfolded
     )
     await runner.setup()
     try:

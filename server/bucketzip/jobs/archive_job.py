@@ -42,7 +42,16 @@ class Planned:
 class ArchivePlanning:
     """Plans archives that are written into a bucket."""
 
-    def __init__(self, catalog: Catalog, manifests: Manifests, memory: CrcMemory, multipart: Multipart) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        manifests: Manifests,
+        memory: CrcMemory,
+        multipart: Multipart,
+        *,
+        most_entries: int | None = None,
+    ) -> None:
+        self._most_entries = most_entries
         self._catalog = catalog
         self._manifests = manifests
         self._memory = memory
@@ -56,7 +65,7 @@ class ArchivePlanning:
         crcs = Discovery(self._memory, None, most_copied_bytes=0)  # copies will tell them
         builder = ManifestBuilder(descriptors=False)
         catalog = Hiding(self._catalog, *destination)
-        await Planner(request, catalog, crcs, builder).plan()
+        await Planner(request, catalog, crcs, builder, most_entries=self._most_entries).plan()
         digest = await asyncio.to_thread(self._arrange_and_write, builder)
         manifest = await asyncio.to_thread(self._manifests.open, digest)
         layout = Layout(manifest, digest)

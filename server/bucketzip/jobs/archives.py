@@ -11,7 +11,8 @@ from bucketzip.jobs import requested
 from bucketzip.jobs.model import Job, State
 from bucketzip.plan.request import ArchiveRequest
 from bucketzip.state.capabilities import new_id
-from bucketzip.state.jobs import Jobs, Page, new_token
+from bucketzip.state.jobs import Jobs, new_token
+from bucketzip.state.paging import Page
 from bucketzip.transfer.ports import LabelledCounter
 
 LOOK_SECONDS = 0.25
@@ -19,10 +20,16 @@ LOOK_SECONDS = 0.25
 
 
 class Archives:
-    """Archives that are written into buckets. `wake` tells the runner, if it is in this process, to look for work."""
+    """Archives that are written into buckets. `wake` tells the runner, if it is in this process, to look for work.
 
-    def __init__(self, jobs: Jobs, wake: Callable[[], None], *, outcomes: LabelledCounter) -> None:
+    `queued_per_user` is how many jobs of one owner may wait.
+    """
+
+    def __init__(
+        self, jobs: Jobs, wake: Callable[[], None], *, outcomes: LabelledCounter, queued_per_user: int | None = None
+    ) -> None:
         self._jobs = jobs
+        self._queued_per_user = queued_per_user
         self._wake = wake
         self._outcomes = outcomes
         self._closing = asyncio.Event()
@@ -30,7 +37,7 @@ class Archives:
     async def create(self, request: ArchiveRequest, owner: str, idempotency_key: str | None = None) -> tuple[Job, bool]:
         """A queued job, and whether it is new: the same key and request give the same job again.
 
-        Raises IdempotencyConflict where the key came with another request, and DestinationInSource.
+        Raises IdempotencyConflict where the key came with another request, DestinationInSource, and TooManyQueued.
         """
         bucket, key = requested.destination(request)
         made = Job(
@@ -38,14 +45,14 @@ class Archives:
             owner=owner,
             idempotency_key=idempotency_key,
             request=request.model_dump_json(),
-            request_digest=requested.digest(request),
+            request_digest=request.digest,
             priority=request.priority,
             created_at=int(time.time()),
             bucket=bucket,
             key=key,
             token=new_token(),
         )
-        kept = await self._jobs.add(made)
+        kept = await self._jobs.add(made, most_queued=self._queued_per_user)
         self._wake()
         return kept, kept.id == made.id
 
@@ -56,9 +63,11 @@ class Archives:
             raise NoSuchArchive
         return job
 
-    async def page(self, *, state: State | None = None, after: str | None = None, limit: int) -> Page:
+    async def page(
+        self, *, owner: str | None = None, state: State | None = None, after: str | None = None, limit: int
+    ) -> Page[Job]:
         """The newest first; `after` is the `next` of the page before. Raises InvalidRequest where it is none."""
-        return await self._jobs.page(state=state, after=after, limit=limit)
+        return await self._jobs.page(owner=owner, state=state, after=after, limit=limit)
 
     async def cancel(self, job_id: str, reason: str) -> Job:
         """Ask for the end of a job; a queued one has come to it on return. Raises NoSuchArchive, ArchiveFinished."""

@@ -12,10 +12,12 @@ from bucketzip.transfer.opened import OpenArchives
 from bucketzip.transfer.ports import CrcMemory
 from bucketzip.transfer.pump import Engine
 from bucketzip.web.caller import Caller
+from bucketzip.web.limits import DownloadLimits
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
 METRICS = web.AppKey("METRICS", Metrics)
 DOWNLOADS = web.AppKey("DOWNLOADS", Downloads)
+DOWNLOAD_LIMITS = web.AppKey("DOWNLOAD_LIMITS", DownloadLimits)
 ARCHIVES = web.AppKey("ARCHIVES", OpenArchives)
 ARCHIVE_JOBS = web.AppKey("ARCHIVE_JOBS", Archives)
 CRC_MEMORY: web.AppKey[CrcMemory] = web.AppKey("CRC_MEMORY")

@@ -2,17 +2,23 @@
 
 import asyncio
 import logging
+import re
 import secrets
 import time
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
+from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from bucketzip.errors import BucketzipError, MethodNotAllowed, NotFound, RequestTooLarge
+from bucketzip.logs import REQUEST_ID
 from bucketzip.web import keys
 
 _log = logging.getLogger(__name__)
+
+_TELLABLE = re.compile(r"[A-Za-z0-9._:=;-]{1,128}")
+"""A client's own id for its request that may stand in a log: those of AWS's load balancers are such."""
 
 _HTTP_ERRORS: dict[int, type[BucketzipError]] = {404: NotFound, 405: MethodNotAllowed, 413: RequestTooLarge}
 
@@ -22,8 +28,12 @@ class BrokenOff(ConnectionError):
 
 
 def unexpected(record: logging.LogRecord) -> bool:
-    """A filter for aiohttp's own log: what we broke off ourselves has been logged already, with its reason."""
-    return not (record.exc_info and isinstance(record.exc_info[1], BrokenOff))
+    """A filter for aiohttp's own log.
+
+    What we broke off ourselves has been logged already, with its reason. What is no HTTP is the client's doing, and the
+    line of the request says 400.
+    """
+    return not (record.exc_info and isinstance(record.exc_info[1], BrokenOff | HttpProcessingError))
 
 
 def error_response(error: BucketzipError, request: web.Request) -> web.Response:
@@ -36,16 +46,26 @@ def error_response(error: BucketzipError, request: web.Request) -> web.Response:
 
 
 async def note_body_started(request: web.Request, response: web.StreamResponse) -> None:
-    """For `on_response_prepare`."""
+    """For `on_response_prepare`: what every answer says.
+
+    Most answers hold links, so nobody keeps one unless its handler says so. None is a page that may be framed, run a
+    script or tell another site where it was.
+    """
     request[keys.BODY_STARTED] = True
-    response.headers["X-Request-Id"] = request[keys.REQUEST_ID]
-    response.headers["Server"] = "bucketzip"
+    headers = response.headers
+    headers["X-Request-Id"] = request[keys.REQUEST_ID]
+    headers["Server"] = "bucketzip"
+    headers.setdefault("Cache-Control", "no-store")
+    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    headers["Referrer-Policy"] = "no-referrer"
+    headers["X-Content-Type-Options"] = "nosniff"
 
 
 @web.middleware
 async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id, count it and its time by route."""
-    request[keys.REQUEST_ID] = secrets.token_hex(8)
+    request[keys.REQUEST_ID] = secrets.token_hex(8)  # never the client's: two could have the same
+    REQUEST_ID.set(request[keys.REQUEST_ID])
     metrics = request.app[keys.METRICS]
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "unknown"
@@ -105,8 +125,9 @@ class AccessLogger(AbstractAccessLogger):
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         """Log one request."""
-        route = getattr(request, "match_info", None)
-        resource = route.route.resource if route is not None else None
+        # What was no HTTP at all came to no route, and aiohttp's property then fails.
+        route = request.match_info.route if keys.REQUEST_ID in request and isinstance(request, web.Request) else None
+        resource = route.resource if route is not None else None
         self.logger.info(
             "request",
             extra={
@@ -117,5 +138,11 @@ class AccessLogger(AbstractAccessLogger):
                 "seconds": round(time, 3),
                 "peer": request.remote,
                 "request_id": request.get(keys.REQUEST_ID, ""),
+                **_client_request_id(request),
             },
         )
+
+
+def _client_request_id(request: web.BaseRequest) -> dict[str, str]:
+    told = request.headers.get("X-Request-Id", "")
+    return {"client_request_id": told} if _TELLABLE.fullmatch(told) else {}

@@ -2,13 +2,16 @@
 
 from aiohttp import web
 
-from bucketzip.web.handlers import archives, downloads, health, manifest, openapi
+from bucketzip.web.handlers import archives, downloads, health, links, manifest, openapi
 
 
 def routes() -> list[web.RouteDef]:
     """All of them."""
     return [
         web.post("/downloads", downloads.create),
+        web.get("/downloads", links.page),
+        web.get("/downloads/{id}", links.show),
+        web.delete("/downloads/{id}", links.revoke),
         web.get("/d/{capability}/manifest.json", manifest.manifest),  # in front of any other name
         web.get("/d/{capability}/{filename}", downloads.download),
         web.post("/archives", archives.create),
@@ -20,4 +23,5 @@ def routes() -> list[web.RouteDef]:
         web.get("/readyz", health.readyz),
         web.get("/metrics", health.metrics),
         web.get("/openapi.yaml", openapi.openapi),
+        web.get("/docs", openapi.docs),
     ]

@@ -4,58 +4,53 @@ import time
 from contextlib import aclosing
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
 
-from bucketzip.errors import InvalidRequest
+from bucketzip.errors import NoSuchArchive
 from bucketzip.jobs.model import Job, State, as_json
 from bucketzip.plan.request import ArchiveRequest
 from bucketzip.web import keys
-from bucketzip.web.bodies import read_body, read_query
+from bucketzip.web.bodies import idempotency_key, read_body, read_query
 from bucketzip.web.events import EventStream
+from bucketzip.web.listing import Listing
 from bucketzip.web.origin import origin
 
-MAX_KEY = 255
-MAX_JOBS = 1000
 HEARTBEAT_SECONDS = 15.0
 """A proxy takes a connection that was silent for long for a dead one."""
 CANCELLED_BY_CLIENT = "client"
 
 
-class Listing(BaseModel):
+class ArchiveListing(Listing):
     """The query of GET /archives."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     state: State | None = None
-    after: str | None = None
-    limit: int = Field(default=100, ge=1, le=MAX_JOBS)
 
 
 async def create(request: web.Request) -> web.Response:
     """POST /archives: accept a job."""
     wanted = await read_body(request, ArchiveRequest)
-    job, new = await request.app[keys.ARCHIVE_JOBS].create(
-        wanted, request[keys.CALLER].owner, _idempotency_key(request)
-    )
+    job, new = await request.app[keys.ARCHIVE_JOBS].create(wanted, request[keys.CALLER].owner, idempotency_key(request))
     location = f"{origin(request)}/archives/{job.id}"
     return web.json_response(_told(job), status=202 if new else 200, headers={"Location": location})
 
 
 async def page(request: web.Request) -> web.Response:
     """GET /archives: the newest first."""
-    asked = read_query(request, Listing)
-    found = await request.app[keys.ARCHIVE_JOBS].page(state=asked.state, after=asked.after, limit=asked.limit)
-    return web.json_response({"archives": [_told(job) for job in found.jobs], "next": found.next})
+    asked = read_query(request, ArchiveListing)
+    found = await request.app[keys.ARCHIVE_JOBS].page(
+        owner=request[keys.CALLER].sees, state=asked.state, after=asked.after, limit=asked.limit
+    )
+    return web.json_response({"archives": [_told(job) for job in found.items], "next": found.next})
 
 
 async def show(request: web.Request) -> web.Response:
     """GET /archives/{id}."""
-    return web.json_response(_told(await request.app[keys.ARCHIVE_JOBS].get(request.match_info["id"])))
+    return web.json_response(_told(await _visible(request)))
 
 
 async def cancel(request: web.Request) -> web.Response:
     """DELETE /archives/{id}: ask for its end."""
-    job = await request.app[keys.ARCHIVE_JOBS].cancel(request.match_info["id"], CANCELLED_BY_CLIENT)
+    job = await _visible(request)
+    job = await request.app[keys.ARCHIVE_JOBS].cancel(job.id, CANCELLED_BY_CLIENT)
     return web.json_response(_told(job), status=202)
 
 
@@ -63,7 +58,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     """GET /archives/{id}/events: the job now, and whenever it changed, until it is over."""
     archives, job_id = request.app[keys.ARCHIVE_JOBS], request.match_info["id"]
     seen = _last_event_id(request)
-    job = await archives.get(job_id)
+    job = await _visible(request)
     if job.state.is_final and job.revision == seen:  # the client has it all, and is told not to come again
         return web.Response(status=204)
     stream = EventStream(request, stall_seconds=request.app[keys.SETTINGS].client_stall_seconds)
@@ -84,11 +79,12 @@ def _told(job: Job) -> dict[str, object]:
     return as_json(job, time.time())
 
 
-def _idempotency_key(request: web.Request) -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
-        raise InvalidRequest(f"Idempotency-Key: 1 to {MAX_KEY} printable ASCII characters")
-    return key
+async def _visible(request: web.Request) -> Job:
+    """The job in the request's path; raises NoSuchArchive, also for one that the caller may not see."""
+    job = await request.app[keys.ARCHIVE_JOBS].get(request.match_info["id"])
+    if not request[keys.CALLER].may_see(job.owner):
+        raise NoSuchArchive
+    return job
 
 
 def _last_event_id(request: web.Request) -> int | None:

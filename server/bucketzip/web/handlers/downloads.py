@@ -1,10 +1,8 @@
 """Download links, and the archives behind them."""
 
 import asyncio
-import json
 import logging
 import time
-from urllib.parse import quote
 
 from aiohttp import web
 
@@ -13,6 +11,7 @@ from bucketzip.errors import (
     BucketzipError,
     ContentMismatch,
     LinkExpired,
+    LinkRevoked,
     NoSuchBucket,
     NoSuchLink,
     NoSuchObject,
@@ -28,9 +27,9 @@ from bucketzip.state.links import Link
 from bucketzip.transfer.opened import Opened
 from bucketzip.transfer.pump import ClientStalled, Pump
 from bucketzip.web import keys
-from bucketzip.web.bodies import read_body
+from bucketzip.web.bodies import idempotency_key, read_body
 from bucketzip.web.disposition import attachment
-from bucketzip.web.origin import origin
+from bucketzip.web.handlers.links import told, url_of
 from bucketzip.web.ranges import Asked, Outcome, decide
 from bucketzip.web.send import ResponseSink
 
@@ -44,18 +43,17 @@ async def create(request: web.Request) -> web.Response:
     wanted = await read_body(request, DownloadRequest)
     app = request.app
     began = time.monotonic()
-    capability, _ = await app[keys.DOWNLOADS].create(wanted, request[keys.CALLER].owner)
-    link = await app[keys.DOWNLOADS].planned(capability, app[keys.SETTINGS].planning_wait_seconds)
+    downloads = app[keys.DOWNLOADS]
+    made, new = await downloads.create_once(wanted, request[keys.CALLER].owner, idempotency_key(request))
+    link = await downloads.planned(downloads.capability(made), app[keys.SETTINGS].planning_wait_seconds)
     assert link is not None
-    url = f"{origin(request)}/d/{capability}/{quote(link.filename, safe='')}"
-    answer: dict[str, object] = {"url": url, "filename": link.filename, "expires_at": _utc(link.expires_at)}
+    headers = {"Location": url_of(request, link)}
     if link.state == "planning":
-        return web.json_response({**answer, "state": "planning"}, status=202, headers={"Location": url})
-    opened = await _open(request, link)
-    app[keys.METRICS].plan_seconds.observe(time.monotonic() - began)
-    answer |= {"state": "ready", "bytes": opened.layout.size, "entries": link.entries, "etag": opened.layout.etag}
-    answer |= json.loads(link.summary or "{}")
-    return web.json_response({**answer, "resumable": True}, status=201, headers={"Location": url})
+        return web.json_response(told(request, link), status=202, headers=headers)
+    await _open(request, link)
+    if new:
+        app[keys.METRICS].plan_seconds.observe(time.monotonic() - began)
+    return web.json_response(told(request, link), status=201 if new else 200, headers=headers)
 
 
 async def download(request: web.Request) -> web.StreamResponse:
@@ -70,7 +68,6 @@ async def download(request: web.Request) -> web.StreamResponse:
             "Accept-Ranges": "bytes",
             "ETag": opened.layout.etag,
             "Cache-Control": "private, no-transform",
-            "X-Content-Type-Options": "nosniff",
         }
     )
     asked = decide(request.headers, etag=opened.layout.etag, size=size)
@@ -91,7 +88,8 @@ async def download(request: web.Request) -> web.StreamResponse:
         response.headers["Content-Range"] = f"bytes {asked.start}-{asked.stop - 1}/{size}"
         app[keys.METRICS].ranges.inc()
     response.content_length = asked.stop - asked.start
-    return await _send(request, link, opened, response, asked)
+    with app[keys.DOWNLOAD_LIMITS].admitted(link.owner):
+        return await _send(request, link, opened, response, asked)
 
 
 async def _send(
@@ -101,16 +99,17 @@ async def _send(
     began, outcome, sent = time.monotonic(), "client_gone", 0
     metrics.downloads_active.inc()
     try:
-        with opened.sending(asked.start, asked.stop) as pump:
-            try:
-                await (pump.prime() if asked.outcome is Outcome.FULL else _prime_slice(pump))
-                await response.prepare(request)
-                sink = ResponseSink(request, response, asked.stop - asked.start)
-                await pump.run(sink)
-                await sink.finish()
-            finally:
-                sent = pump.sent_bytes
-                metrics.sent_bytes.inc(sent)
+        async with app[keys.DOWNLOADS].revocations.heeded(link.id):
+            with opened.sending(asked.start, asked.stop) as pump:
+                try:
+                    await (pump.prime() if asked.outcome is Outcome.FULL else _prime_slice(pump))
+                    await response.prepare(request)
+                    sink = ResponseSink(request, response, asked.stop - asked.start)
+                    await pump.run(sink)
+                    await sink.finish()
+                finally:
+                    sent = pump.sent_bytes
+                    metrics.sent_bytes.inc(sent)
         outcome = "complete"
         metrics.download_seconds.observe(time.monotonic() - began)
     except ClientStalled:
@@ -167,9 +166,12 @@ async def look_up(request: web.Request) -> tuple[Link, Opened]:
     link = await app[keys.DOWNLOADS].planned(request.match_info["capability"], app[keys.SETTINGS].planning_wait_seconds)
     if link is None:
         raise NoSuchLink
-    if link.expires_at <= time.time():
+    standing = link.standing(time.time())
+    if standing == "revoked":
+        raise LinkRevoked
+    if standing == "expired":
         raise LinkExpired
-    if link.state == "planning":
+    if standing == "planning":
         raise StillPlanning
     return link, await _open(request, link)
 
@@ -182,7 +184,3 @@ async def _open(request: web.Request, link: Link) -> Opened:
         return await request.app[keys.ARCHIVES].get(link.manifest)
     except (FileNotFoundError, ManifestError) as error:  # gone, or written by another release
         raise NoSuchLink("the plan behind this link is gone; ask for a new one with POST /downloads") from error
-
-
-def _utc(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
