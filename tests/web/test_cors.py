@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -25,7 +26,7 @@ class Serve:
         self._stub, self._state, self._monkeypatch = stub, state, monkeypatch
 
     @asynccontextmanager
-    async def __call__(self, origins: str, **settings: str) -> AsyncIterator[Server]:
+    async def __call__(self, origins: str, **settings: Any) -> AsyncIterator[Server]:
         self._stub.objects.put("a", b"1")
         environment = stub_environment(self._stub.endpoint_url)
         async with serving(environment, self._state, self._monkeypatch, cors_origins=origins, **settings) as server:
