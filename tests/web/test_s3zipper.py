@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import io
 import json
-import zipfile
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
@@ -23,41 +22,10 @@ from tests.bucket import Bucket
 from tests.faults import lies
 from tests.faults.lying_s3 import LyingS3, lists
 from tests.web.serving import Server, serving, stub_environment
+from tests.web.zipping import call, ended, names_in, started, state_of
 
 NOBODY = "01234567-89ab-cdef-0123-456789abcdef"
 BROKEN = 'bucketzip_http_requests_total{method="POST",route="/v2/zipresult",status="broken"}'
-RUNNING = {"PENDING", "RECEIVED", "STARTED"}
-
-
-async def call(server: Server, path: str, document: Any = None, **more: Any) -> tuple[int, Any]:
-    """The status and the answer of a POST."""
-    more = more if document is None else {"json": document, **more}
-    async with server.client.post(server.base + path, **more) as answer:
-        return answer.status, await answer.json()
-
-
-async def started(server: Server, path: str, **fields: Any) -> dict[str, Any]:
-    status, answer = await call(server, path, fields)
-    assert status == 200, answer
-    assert answer["message"] == "STARTED"
-    return dict(answer)
-
-
-async def ended(server: Server, chain: dict[str, Any], version: str = "v1") -> dict[str, Any]:
-    """What zipstate says in the end."""
-    async with asyncio.timeout(20):
-        while True:
-            status, state = await call(server, f"/{version}/zipstate", chain)
-            assert status == 200, state
-            assert list(state) == ["TaskUUID", "TaskName", "State", "Results", "Error", "CreatedAt"]
-            if state["State"] not in RUNNING:
-                return dict(state)
-            assert (state["Results"], state["Error"]) == (None, "")
-            await asyncio.sleep(0.05)
-
-
-def names_in(archive: bytes) -> list[str]:
-    return zipfile.ZipFile(io.BytesIO(archive)).namelist()
 
 
 async def written(bucket: Bucket, key: str) -> list[str]:
@@ -188,12 +156,17 @@ async def test_what_fails_is_told_by_its_state_and_by_its_result(server: Server,
         answer = await started(
             server, f"/v1/{start}", awsBucket=filled.name, filePaths=["docs"], maxFileCount="1", maxFileSize="10MB"
         )
-        assert (await ended(server, answer))["Error"].startswith("over_limit: ")
+        error = (await ended(server, answer))["Error"]
+        assert error == "over_limit: maxFileCount is 1, and there are 2 objects at least"
 
 
-async def test_keys_that_expired_are_told_in_the_word_that_clients_look_for(stub: LyingS3, stub_server: Server) -> None:
+@pytest.mark.parametrize("keys_", [{}, {"awsKey": "ASIA", "awsSecret": "s", "awsToken": "t"}])
+async def test_keys_that_expired_are_told_in_the_word_that_clients_look_for(
+    stub: LyingS3, stub_server: Server, keys_: dict[str, str]
+) -> None:
+    """Whosever they are; those of clients most of all."""
     stub.on(lists(), lies.expired_token())
-    answer = await started(stub_server, "/v2/streamzip", filePaths=["stub"])
+    answer = await started(stub_server, "/v2/streamzip", filePaths=["stub"], **keys_)
     assert (await ended(stub_server, answer))["Error"].startswith("ExpiredToken: ")
 
 
@@ -239,26 +212,20 @@ async def waiting_job(server: Server) -> tuple[str, dict[str, Any]]:
 
 async def test_every_state_of_a_job_is_one_that_clients_know(idle: Server, jobs: Jobs) -> None:
     job_id, chain = await waiting_job(idle)
-    states = [await state_of(idle, chain)]
+    states = [(await state_of(idle, chain))["State"]]
     job = await jobs.get(job_id)
     assert job is not None
     await jobs.claim(job, "runner")
-    states.append(await state_of(idle, chain))
+    states.append((await state_of(idle, chain))["State"])
     for before, after in pairwise((State.PLANNING, State.RUNNING, State.FINISHING, State.SUCCEEDED)):
         await jobs.transition(job_id, before, after)
-        states.append(await state_of(idle, chain))
+        states.append((await state_of(idle, chain))["State"])
     assert states == ["PENDING", "RECEIVED", "STARTED", "STARTED", "SUCCESS"]
     job_id, chain = await waiting_job(idle)
     await idle.app[keys.ARCHIVE_JOBS].cancel(job_id, "client")
-    assert await state_of(idle, chain) == "FAILURE"
+    assert (await state_of(idle, chain))["State"] == "FAILURE"
     status, error = await call(idle, "/v2/zipresult", chain)
     assert (status, error["error"]) == (410, "archive_cancelled")
-
-
-async def state_of(server: Server, chain: dict[str, Any]) -> str:
-    status, state = await call(server, "/v2/zipstate", chain)
-    assert status == 200
-    return str(state["State"])
 
 
 async def test_a_result_is_waited_for(idle: Server, jobs: Jobs) -> None:
