@@ -4,7 +4,9 @@ import asyncio
 import gzip
 import io
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from uuid import UUID
 
 import pytest
 
-from bucketzip.state.database import open_database
+from bucketzip.state.database import FILE_NAME, open_database
 from bucketzip.state.job_states import State
 from bucketzip.state.jobs import Jobs
 from bucketzip.web import keys
@@ -181,6 +183,28 @@ async def test_a_start_waits_for_a_size_only_so_long(
     status, outcome = await call(stub_server, "/v1/zipresult", answer)
     assert status == 200
     assert names_in(await stub_server.fetch(outcome["results"][0])) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("path", "pass_by"),
+    [
+        ("/v1/zipstart", "UPDATE jobs SET result_expires_at = result_expires_at - ?"),
+        ("/v1/streamzip", "UPDATE links SET expires_at = expires_at - ?"),
+    ],
+)
+async def test_a_link_lives_for_the_hours_that_were_asked_for(
+    stub: LyingS3, stub_server: Server, tmp_path: Path, path: str, pass_by: str
+) -> None:
+    stub.objects.put("in/a", b"1")
+    chain = await started(stub_server, path, filePaths=["stub/in"], zipTo="stub/a.zip", expireLink="1.5")
+    link = (await ended(stub_server, chain))["Results"][0]["Value"]
+    with closing(sqlite3.connect(tmp_path / "state" / FILE_NAME, isolation_level=None)) as connection:
+        connection.execute(pass_by, (5400 - 120,))
+        assert names_in(await stub_server.fetch(link)) == ["in/a"]
+        connection.execute(pass_by, (120,))
+    status, error = await stub_server.error(link)
+    assert (status, error["error"]) == (410, "link_expired")
+    assert (await ended(stub_server, chain))["Results"][0]["Value"] == link
 
 
 @pytest.fixture
