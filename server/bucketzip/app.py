@@ -7,10 +7,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 
 from aiohttp import web
 
 from bucketzip import __version__
+from bucketzip.exposition import Expositions
 from bucketzip.machine import open_machine
 from bucketzip.metrics import Metrics
 from bucketzip.settings import Settings
@@ -19,6 +21,9 @@ from bucketzip.web import keys
 from bucketzip.web.access import access_by_handler
 from bucketzip.web.auth import authenticated
 from bucketzip.web.authority import Authority
+from bucketzip.web.cors import cross_origin, tell_origin
+from bucketzip.web.handlers.health import own_exposition
+from bucketzip.web.limits import DownloadLimits
 from bucketzip.web.middleware import errors_as_json, measured, note_body_started, watch_loop_lag
 from bucketzip.web.routes import routes
 
@@ -29,11 +34,15 @@ MAX_BODY_BYTES = 1 << 20
 
 def build_app(settings: Settings) -> web.Application:
     """The whole server, not yet started."""
-    app = web.Application(middlewares=[measured, errors_as_json, authenticated], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(
+        middlewares=[measured, errors_as_json, cross_origin, authenticated], client_max_size=MAX_BODY_BYTES
+    )
     app[keys.SETTINGS] = settings
     metrics = app[keys.METRICS] = Metrics()
     metrics.build.info({"version": __version__})
+    app[keys.DOWNLOAD_LIMITS] = DownloadLimits(at_once=settings.downloads_at_once, per_user=settings.downloads_per_user)
     app.on_response_prepare.append(note_body_started)
+    app.on_response_prepare.append(tell_origin)
     app.add_routes(table := routes())
     app[keys.ACCESS] = access_by_handler(table)
     app.cleanup_ctx.append(_machine)
@@ -71,6 +80,8 @@ async def _machine(app: web.Application) -> AsyncIterator[None]:
         app[keys.DELIVERIES] = machine.deliveries
         app[keys.CAPABILITIES] = machine.capabilities
         app[keys.CHECK_READY] = machine.check_credentials
+        expositions = Expositions(partial(own_exposition, app), settings.run_directory, settings.process("serve"))
+        app[keys.EXPOSITIONS] = await stack.enter_async_context(expositions.offered())
         if settings.run_jobs:
             await stack.enter_async_context(machine.runner.running(settings.state_dir))
         app[keys.DOWNLOADS] = await stack.enter_async_context(machine.downloads.running())

@@ -5,6 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bucketzip.exposition import Expositions
 from bucketzip.jobs.archives import Archives
 from bucketzip.jobs.links import ResultLinks
 from bucketzip.metrics import Metrics
@@ -17,13 +18,16 @@ from bucketzip.state.deliveries import Deliveries
 from bucketzip.web.access import Access
 from bucketzip.web.authority import Authority
 from bucketzip.web.caller import Caller
+from bucketzip.web.limits import DownloadLimits
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
 METRICS = web.AppKey("METRICS", Metrics)
+EXPOSITIONS = web.AppKey("EXPOSITIONS", Expositions)
 AUTHORITY = web.AppKey("AUTHORITY", Authority)
 ACCESS: web.AppKey[Mapping[Any, Access]] = web.AppKey("ACCESS")
 """Whom a handler's routes answer."""
 DOWNLOADS = web.AppKey("DOWNLOADS", Downloads)
+DOWNLOAD_LIMITS = web.AppKey("DOWNLOAD_LIMITS", DownloadLimits)
 OWN = web.AppKey("OWN", Account)
 """The account of the server itself."""
 ACCOUNTS: web.AppKey[Accounts[Account]] = web.AppKey("ACCOUNTS")

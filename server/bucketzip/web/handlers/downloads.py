@@ -1,12 +1,10 @@
 """Download links, and the archives behind them."""
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import quote
 
 from aiohttp import web
 
@@ -14,6 +12,7 @@ from bucketzip.errors import (
     BucketzipError,
     ContentMismatch,
     LinkExpired,
+    LinkRevoked,
     NoSuchBucket,
     NoSuchLink,
     NoSuchObject,
@@ -28,9 +27,9 @@ from bucketzip.state.links import Link
 from bucketzip.transfer.opened import Opened
 from bucketzip.transfer.pump import ClientStalled, Pump
 from bucketzip.web import keys
-from bucketzip.web.bodies import read_body
+from bucketzip.web.bodies import idempotency_key, read_body
 from bucketzip.web.disposition import attachment
-from bucketzip.web.origin import origin
+from bucketzip.web.handlers.links import told, url_of
 from bucketzip.web.permission import require_permitted
 from bucketzip.web.ranges import Asked, Outcome, decide
 from bucketzip.web.send import ResponseSink
@@ -46,19 +45,18 @@ async def create(request: web.Request) -> web.Response:
     require_permitted(request, wanted)
     app = request.app
     began = time.monotonic()
-    capability, _ = await app[keys.DOWNLOADS].create(wanted, request[keys.CALLER].owner)
-    link = await app[keys.DOWNLOADS].planned(capability, app[keys.SETTINGS].planning_wait_seconds)
+    downloads = app[keys.DOWNLOADS]
+    made, new = await downloads.create_once(wanted, request[keys.CALLER].owner, idempotency_key(request))
+    link = await downloads.planned(downloads.capability(made), app[keys.SETTINGS].planning_wait_seconds)
     assert link is not None
-    url = f"{origin(request)}/d/{capability}/{quote(link.filename, safe='')}"
-    answer: dict[str, object] = {"url": url, "filename": link.filename, "expires_at": _utc(link.expires_at)}
+    headers = {"Location": url_of(request, link)}
     if link.state == "planning":
-        return web.json_response({**answer, "state": "planning"}, status=202, headers={"Location": url})
-    async with app[keys.DOWNLOADS].opened(link) as opened:
-        etag = opened.layout.etag
-    app[keys.METRICS].plan_seconds.observe(time.monotonic() - began)
-    answer |= {"state": "ready", "bytes": link.bytes, "entries": link.entries, "etag": etag}
-    answer |= json.loads(link.summary or "{}")
-    return web.json_response({**answer, "resumable": True}, status=201, headers={"Location": url})
+        return web.json_response(told(request, link), status=202, headers=headers)
+    async with downloads.opened(link):  # raises what planning ended with
+        pass
+    if new:
+        app[keys.METRICS].plan_seconds.observe(time.monotonic() - began)
+    return web.json_response(told(request, link), status=201 if new else 200, headers=headers)
 
 
 async def download(request: web.Request) -> web.StreamResponse:
@@ -77,7 +75,6 @@ async def _answer(request: web.Request, link: Link, opened: Opened) -> web.Strea
             "Accept-Ranges": "bytes",
             "ETag": opened.layout.etag,
             "Cache-Control": "private, no-transform",
-            "X-Content-Type-Options": "nosniff",
         }
     )
     asked = decide(request.headers, etag=opened.layout.etag, size=size)
@@ -98,7 +95,8 @@ async def _answer(request: web.Request, link: Link, opened: Opened) -> web.Strea
         response.headers["Content-Range"] = f"bytes {asked.start}-{asked.stop - 1}/{size}"
         app[keys.METRICS].ranges.inc()
     response.content_length = asked.stop - asked.start
-    return await _send(request, link, opened, response, asked)
+    with app[keys.DOWNLOAD_LIMITS].admitted(link.owner):
+        return await _send(request, link, opened, response, asked)
 
 
 async def _send(
@@ -108,16 +106,17 @@ async def _send(
     began, outcome, sent = time.monotonic(), "client_gone", 0
     metrics.downloads_active.inc()
     try:
-        with opened.sending(asked.start, asked.stop) as pump:
-            try:
-                await (pump.prime() if asked.outcome is Outcome.FULL else _prime_slice(pump))
-                await response.prepare(request)
-                sink = ResponseSink(request, response, asked.stop - asked.start)
-                await pump.run(sink)
-                await sink.finish()
-            finally:
-                sent = pump.sent_bytes
-                metrics.sent_bytes.inc(sent)
+        async with app[keys.DOWNLOADS].revocations.heeded(link.id):
+            with opened.sending(asked.start, asked.stop) as pump:
+                try:
+                    await (pump.prime() if asked.outcome is Outcome.FULL else _prime_slice(pump))
+                    await response.prepare(request)
+                    sink = ResponseSink(request, response, asked.stop - asked.start)
+                    await pump.run(sink)
+                    await sink.finish()
+                finally:
+                    sent = pump.sent_bytes
+                    metrics.sent_bytes.inc(sent)
         outcome = "complete"
         metrics.download_seconds.observe(time.monotonic() - began)
     except ClientStalled:
@@ -176,13 +175,12 @@ async def look_up(request: web.Request) -> AsyncIterator[tuple[Link, Opened]]:
     link = await app[keys.DOWNLOADS].planned(request.match_info["capability"], app[keys.SETTINGS].planning_wait_seconds)
     if link is None:
         raise NoSuchLink
-    if link.expires_at <= time.time():
+    standing = link.standing(time.time())
+    if standing == "revoked":
+        raise LinkRevoked
+    if standing == "expired":
         raise LinkExpired
-    if link.state == "planning":
+    if standing == "planning":
         raise StillPlanning
     async with app[keys.DOWNLOADS].opened(link) as opened:
         yield link, opened
-
-
-def _utc(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

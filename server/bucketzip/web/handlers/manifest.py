@@ -28,21 +28,25 @@ async def _tell(request: web.Request, link: Link, opened: Opened) -> web.StreamR
             "Content-Type": "application/json",
             # No ETag, and nobody may keep it without asking: CRCs that are not known yet may be known the next time.
             "Cache-Control": "private, no-cache",
-            "X-Content-Type-Options": "nosniff",
         }
     )
     await response.prepare(request)
     if request.method == "HEAD":
         return response
+    async with request.app[keys.DOWNLOADS].revocations.heeded(link.id):
+        await _send(request, response, link.filename, opened)
+    return response
+
+
+async def _send(request: web.Request, response: web.StreamResponse, filename: str, opened: Opened) -> None:
     listed = opened.layout.manifest
-    await _write(request, response, manifest_json.head(opened.layout, link.filename))
+    await _write(request, response, manifest_json.head(opened.layout, filename))
     for first in range(0, len(listed), CHUNK_ENTRIES):
         entries = range(first, min(first + CHUNK_ENTRIES, len(listed)))
         await _recall(opened, entries)
         await _write(request, response, manifest_json.lines(listed, entries, opened.crcs.get))
         await asyncio.sleep(0)  # a fast client never makes the write wait
     await _write(request, response, manifest_json.TAIL)
-    return response
 
 
 async def _write(request: web.Request, response: web.StreamResponse, chunk: bytes) -> None:
