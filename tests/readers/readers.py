@@ -48,7 +48,7 @@ class ArchiveReaders:
         }
         readers: dict[str, Callable[[Path], Tree]] = {
             "zipfile": _zipfile,
-            "unzip": _unzip,
+            "unzip": unzipped,
             "7z": _7z,
             "bsdtar": _bsdtar,
             "Java ZipFile": self._java.file,
@@ -69,7 +69,7 @@ def _problem(reader: str, read: Callable[[Path], Tree], path: Path, wanted: Tree
         found = read(path)
     except Refused as refused:
         return f"refused: {refused}"
-    if read in {_unzip, _7z, _bsdtar}:
+    if read in {unzipped, _7z, _bsdtar}:
         spelled = without_parents(spelled)
     differences = [
         *(f"{name!a} is missing" for name in spelled.keys() - found.keys()),
@@ -95,7 +95,8 @@ def _zipfile(path: Path) -> Tree:
         raise Refused(str(bad)) from bad
 
 
-def _unzip(path: Path) -> Tree:
+def unzipped(path: Path) -> Tree:
+    """Return what unzip extracts; raises Refused where it complains."""
     _run("unzip", "-tqq", path)
     with tempfile.TemporaryDirectory() as target:
         _run("unzip", "-qq", path, "-d", target)

@@ -1,8 +1,8 @@
 #!/bin/sh
 # A client of the AMI: multipart with repeated fields, no token, and an id with nothing in front.
-# Usage: appliance.sh BASE OUT, with ADDRESS, AWS_KEY, AWS_SECRET and BUCKET in the environment.
+# Usage: appliance.sh BASE FOLDER, with ADDRESS, AWS_KEY, AWS_SECRET and BUCKET in the environment.
 set -eu
-base=$1 out=$2
+base=$1 folder=$2
 
 post() { # PATH OPTION...
     path=$1
@@ -24,9 +24,12 @@ finished() { # ID; the link
     done
     echo "$answer" | value Value
 }
+fetch() { # LINK NAME
+    echo "$1"
+    curl -sS -f -L -o "$folder/$2" "$1"
+}
 
-finished "$(fields /v2/s3zip -F "zipTo=$BUCKET/out" -F expireLink=1 -F bucketAsDir=true -F maxFileSize=10MB \
-    -F maxFileCount=10 | value zipID)"
-link=$(finished "$(fields /v2/streamzip | value zipID)")
-echo "$link"
-curl -sS -f -o "$out" "$link"
+started=$(fields /v2/s3zip -F "zipTo=$BUCKET/out" -F expireLink=1 -F bucketAsDir=true -F maxFileSize=10MB \
+    -F maxFileCount=10 | value zipID)
+fetch "$(finished "$started")" written.zip
+fetch "$(finished "$(fields /v2/streamzip | value zipID)")" streamed.zip

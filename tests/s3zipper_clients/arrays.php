@@ -1,8 +1,8 @@
 <?php
 // A client in PHP: cURL, given arrays, which it sends as multipart; and JSON for the tasks.
-// Usage: php arrays.php BASE OUT, with USER_KEY, USER_SECRET, AWS_KEY, AWS_SECRET and BUCKET in the environment.
+// Usage: php arrays.php BASE FOLDER, with USER_KEY, USER_SECRET, AWS_KEY, AWS_SECRET and BUCKET in the environment.
 
-[, $base, $out] = $argv;
+[, $base, $folder] = $argv;
 $bucket = getenv('BUCKET');
 
 function call(string $url, $body, array $headers = [])
@@ -46,9 +46,11 @@ do {
     usleep(50000);
     $state = json_decode(call("$base/v1/zipstate", $started, $json));
 } while (!in_array($state->State, ['SUCCESS', 'FAILURE']));
-echo json_decode(call("$base/v1/zipresult", $started, $json))->results[0], "\n";
+$link = json_decode(call("$base/v1/zipresult", $started, $json))->results[0];
+echo "$link\n";
+file_put_contents("$folder/written.zip", file_get_contents($link));
 
 $started = call("$base/v1/streamzip", json_encode($fields + ['filePaths' => ["$bucket/docs", "$bucket/other.txt"]]), $json);
 $link = json_decode(call("$base/v1/zipresult", $started, $json))->results[0];
 echo "$link\n";
-file_put_contents($out, file_get_contents($link));
+file_put_contents("$folder/streamed.zip", file_get_contents($link));

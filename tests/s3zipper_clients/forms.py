@@ -1,6 +1,6 @@
 """A client in Python: forms with repeated fields, and each answer sent back as it came.
 
-Usage: forms.py BASE OUT, with USER_KEY, USER_SECRET, AWS_KEY, AWS_SECRET and BUCKET in the environment.
+Usage: forms.py BASE FOLDER, with USER_KEY, USER_SECRET, AWS_KEY, AWS_SECRET and BUCKET in the environment.
 """
 
 import os
@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-BASE, OUT = sys.argv[1:]
+BASE, FOLDER = sys.argv[1:]
 SECONDS = 30
 
 
@@ -31,10 +31,9 @@ def main() -> None:
         "zipTo": "out/forms.zip",
         "expireLink": 24,
     }
-    print(zipped(session, payload))
-    link = streamed(session, payload)
-    print(link)
-    Path(OUT).write_bytes(requests.get(link, timeout=SECONDS).content)
+    for name, link in (("written", zipped(session, payload)), ("streamed", streamed(session, payload))):
+        print(link)
+        Path(FOLDER, f"{name}.zip").write_bytes(requests.get(link, timeout=SECONDS).content)
 
 
 def zipped(session: requests.Session, payload: dict[str, Any]) -> str:

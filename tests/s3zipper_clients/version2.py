@@ -1,6 +1,6 @@
 """A client of version 2 in Python: JSON, ids under other names than they came by, and an empty one for the mail.
 
-Usage: version2.py BASE OUT, with USER_KEY, USER_SECRET, AWS_KEY, AWS_SECRET and BUCKET in the environment.
+Usage: version2.py BASE FOLDER, with USER_KEY, USER_SECRET, AWS_KEY, AWS_SECRET and BUCKET in the environment.
 """
 
 import os
@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-BASE, OUT = sys.argv[1:]
+BASE, FOLDER = sys.argv[1:]
 SECONDS = 30
 RUNNING = {"PENDING", "RECEIVED", "STARTED", "RETRY"}
 
@@ -39,12 +39,16 @@ def main() -> None:
     while (state := call("/v2/zipstate", headers, renamed))["State"] in RUNNING:
         time.sleep(0.05)
     assert (state["State"], state["TaskUUID"], state["TaskName"]) == ("SUCCESS", task_id, "streams3"), state["Error"]
-    print(state["Results"][0]["Value"])
+    fetch(state["Results"][0]["Value"], "written.zip")
     task_id = call("/v2/streamzip", headers, fields)["taskUUID"][0]["idurl"]
     made_up = {"message": "STARTED", "size": "0 B", "taskUUID": [{"idurl": task_id}]}
-    link = call("/v2/zipresult", headers, made_up)["results"][0]
+    fetch(call("/v2/zipresult", headers, made_up)["results"][0], "streamed.zip")
+
+
+def fetch(link: str, name: str) -> None:
+    """Download an archive."""
     print(link)
-    Path(OUT).write_bytes(requests.get(link, timeout=SECONDS).content)
+    Path(FOLDER, name).write_bytes(requests.get(link, timeout=SECONDS).content)
 
 
 def call(path: str, headers: dict[str, str], document: dict[str, Any]) -> Any:

@@ -3,8 +3,9 @@
 import asyncio
 import io
 import json
-import zipfile
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from uuid import UUID
 
 import pytest
 
-from bucketzip.state.database import open_database
+from bucketzip.state.database import FILE_NAME, open_database
 from bucketzip.state.job_states import State
 from bucketzip.state.jobs import Jobs
 from bucketzip.web import keys
@@ -22,41 +23,10 @@ from tests.bucket import Bucket
 from tests.faults import lies
 from tests.faults.lying_s3 import LyingS3, lists
 from tests.web.serving import Server, serving, stub_environment
+from tests.web.zipping import call, ended, names_in, started, state_of
 
 NOBODY = "01234567-89ab-cdef-0123-456789abcdef"
 BROKEN = 'bucketzip_http_requests_total{method="POST",route="/v2/zipresult",status="broken"}'
-RUNNING = {"PENDING", "RECEIVED", "STARTED"}
-
-
-async def call(server: Server, path: str, document: Any = None, **more: Any) -> tuple[int, Any]:
-    """The status and the answer of a POST."""
-    more = more if document is None else {"json": document, **more}
-    async with server.client.post(server.base + path, **more) as answer:
-        return answer.status, await answer.json()
-
-
-async def started(server: Server, path: str, **fields: Any) -> dict[str, Any]:
-    status, answer = await call(server, path, fields)
-    assert status == 200, answer
-    assert answer["message"] == "STARTED"
-    return dict(answer)
-
-
-async def ended(server: Server, chain: dict[str, Any], version: str = "v1") -> dict[str, Any]:
-    """What zipstate says in the end."""
-    async with asyncio.timeout(20):
-        while True:
-            status, state = await call(server, f"/{version}/zipstate", chain)
-            assert status == 200, state
-            assert list(state) == ["TaskUUID", "TaskName", "State", "Results", "Error", "CreatedAt"]
-            if state["State"] not in RUNNING:
-                return dict(state)
-            assert (state["Results"], state["Error"]) == (None, "")
-            await asyncio.sleep(0.05)
-
-
-def names_in(archive: bytes) -> list[str]:
-    return zipfile.ZipFile(io.BytesIO(archive)).namelist()
 
 
 async def written(bucket: Bucket, key: str) -> list[str]:
@@ -187,12 +157,17 @@ async def test_what_fails_is_told_by_its_state_and_by_its_result(server: Server,
         answer = await started(
             server, f"/v1/{start}", awsBucket=filled.name, filePaths=["docs"], maxFileCount="1", maxFileSize="10MB"
         )
-        assert (await ended(server, answer))["Error"].startswith("over_limit: ")
+        error = (await ended(server, answer))["Error"]
+        assert error == "over_limit: maxFileCount is 1, and there are 2 objects at least"
 
 
-async def test_keys_that_expired_are_told_in_the_word_that_clients_look_for(stub: LyingS3, stub_server: Server) -> None:
+@pytest.mark.parametrize("keys_", [{}, {"awsKey": "ASIA", "awsSecret": "s", "awsToken": "t"}])
+async def test_keys_that_expired_are_told_in_the_word_that_clients_look_for(
+    stub: LyingS3, stub_server: Server, keys_: dict[str, str]
+) -> None:
+    """Whosever they are; those of clients most of all."""
     stub.on(lists(), lies.expired_token())
-    answer = await started(stub_server, "/v2/streamzip", filePaths=["stub"])
+    answer = await started(stub_server, "/v2/streamzip", filePaths=["stub"], **keys_)
     assert (await ended(stub_server, answer))["Error"].startswith("ExpiredToken: ")
 
 
@@ -207,6 +182,28 @@ async def test_a_start_waits_for_a_size_only_so_long(
     status, outcome = await call(stub_server, "/v1/zipresult", answer)
     assert status == 200
     assert names_in(await stub_server.fetch(outcome["results"][0])) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("path", "pass_by"),
+    [
+        ("/v1/zipstart", "UPDATE jobs SET result_expires_at = result_expires_at - ?"),
+        ("/v1/streamzip", "UPDATE links SET expires_at = expires_at - ?"),
+    ],
+)
+async def test_a_link_lives_for_the_hours_that_were_asked_for(
+    stub: LyingS3, stub_server: Server, tmp_path: Path, path: str, pass_by: str
+) -> None:
+    stub.objects.put("in/a", b"1")
+    chain = await started(stub_server, path, filePaths=["stub/in"], zipTo="stub/a.zip", expireLink="1.5")
+    link = (await ended(stub_server, chain))["Results"][0]["Value"]
+    with closing(sqlite3.connect(tmp_path / "state" / FILE_NAME, isolation_level=None)) as connection:
+        connection.execute(pass_by, (5400 - 120,))
+        assert names_in(await stub_server.fetch(link)) == ["in/a"]
+        connection.execute(pass_by, (120,))
+    status, error = await stub_server.error(link)
+    assert (status, error["error"]) == (410, "link_expired")
+    assert (await ended(stub_server, chain))["Results"][0]["Value"] == link
 
 
 @pytest.fixture
@@ -238,26 +235,20 @@ async def waiting_job(server: Server) -> tuple[str, dict[str, Any]]:
 
 async def test_every_state_of_a_job_is_one_that_clients_know(idle: Server, jobs: Jobs) -> None:
     job_id, chain = await waiting_job(idle)
-    states = [await state_of(idle, chain)]
+    states = [(await state_of(idle, chain))["State"]]
     job = await jobs.get(job_id)
     assert job is not None
     await jobs.claim(job, "runner")
-    states.append(await state_of(idle, chain))
+    states.append((await state_of(idle, chain))["State"])
     for before, after in pairwise((State.PLANNING, State.RUNNING, State.FINISHING, State.SUCCEEDED)):
         await jobs.transition(job_id, before, after)
-        states.append(await state_of(idle, chain))
+        states.append((await state_of(idle, chain))["State"])
     assert states == ["PENDING", "RECEIVED", "STARTED", "STARTED", "SUCCESS"]
     job_id, chain = await waiting_job(idle)
     await idle.app[keys.ARCHIVE_JOBS].cancel(job_id, "client")
-    assert await state_of(idle, chain) == "FAILURE"
+    assert (await state_of(idle, chain))["State"] == "FAILURE"
     status, error = await call(idle, "/v2/zipresult", chain)
     assert (status, error["error"]) == (410, "archive_cancelled")
-
-
-async def state_of(server: Server, chain: dict[str, Any]) -> str:
-    status, state = await call(server, "/v2/zipstate", chain)
-    assert status == 200
-    return str(state["State"])
 
 
 async def test_a_result_is_waited_for(idle: Server, jobs: Jobs) -> None:

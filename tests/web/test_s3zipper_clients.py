@@ -1,12 +1,11 @@
 """Clients of S3Zipper's calls, each as people wrote them for S3Zipper, against one real `bucketzip serve`."""
 
 import asyncio
-import io
+import hashlib
 import json
 import os
 import subprocess
 import sys
-import zipfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -16,11 +15,13 @@ from bucketzip.embedded import EmbeddedS3
 from bucketzip.state.initial_user import InitialUser, read_initial_user
 from tests.bucket import Bucket
 from tests.command import Serving, serving
+from tests.readers.readers import unzipped
+from tests.readers.tree import Tree
 
 CLIENTS = Path(__file__).resolve().parent.parent / "s3zipper_clients"
 APPLIANCE_ADDRESS = "127.0.0.2"
-Run = Callable[[str, str], Awaitable[list[str]]]
-PLAIN = ["docs/a.txt", "docs/deep/b c.txt", "other.txt"]
+Run = Callable[[str, str], Awaitable[tuple[Tree, Tree]]]
+CONTENTS = {"docs/a.txt": b"a" * 3000, "docs/deep/b c.txt": os.urandom(6120), "other.txt": b"other"}
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +43,15 @@ def user(zipper: Serving) -> InitialUser:
 
 @pytest.fixture
 async def run(zipper: Serving, user: InitialUser, s3_server: EmbeddedS3, bucket: Bucket, tmp_path: Path) -> Run:
-    """Run a client; returns the names in what it downloads."""
-    await bucket.put_many({"docs/a.txt": b"a" * 3000, "docs/deep/b c.txt": b"b" * 6120, "other.txt": b"other"})
+    """Run a client; returns what unzip finds in the archive that it had written, and in the one that was streamed."""
+    await bucket.put_many(CONTENTS)
 
-    async def run(program: str, name: str) -> list[str]:
+    async def run(program: str, name: str) -> tuple[Tree, Tree]:
         process = await asyncio.create_subprocess_exec(
             program,
             str(CLIENTS / name),
             zipper.base,
-            str(tmp_path / "out.zip"),
+            str(tmp_path),
             env={
                 "PATH": os.environ["PATH"],
                 "USER_KEY": user.user_key,
@@ -64,41 +65,42 @@ async def run(zipper: Serving, user: InitialUser, s3_server: EmbeddedS3, bucket:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        _, said = await process.communicate()
+        links, said = await process.communicate()
         assert process.returncode == 0, said.decode() + zipper.log
-        return names_in((tmp_path / "out.zip").read_bytes())
+        written, streamed = links.decode().split()
+        assert written.startswith(f"{zipper.base}/r/")
+        assert streamed.startswith(f"{zipper.base}/d/")
+        return unzipped(tmp_path / "written.zip"), unzipped(tmp_path / "streamed.zip")
 
     return run
 
 
-def names_in(archive: bytes) -> list[str]:
-    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-        assert opened.testzip() is None
-        return opened.namelist()
+def named(*names: str) -> Tree:
+    """What an archive of all objects holds by these names."""
+    contents = sorted(CONTENTS.items())
+    return {name: hashlib.sha256(content).hexdigest() for name, (_, content) in zip(names, contents, strict=True)}
 
 
-async def written(bucket: Bucket, key: str) -> bytes:
-    answer = await bucket.client.get_object(Bucket=bucket.name, Key=key)
-    async with answer["Body"] as body:
-        return await body.read()
+PLAIN = named(*sorted(CONTENTS))
 
 
 @pytest.mark.parametrize(
     ("program", "name"), [(sys.executable, "forms.py"), ("php", "arrays.php"), ("sh", "sorted.sh")]
 )
 async def test_version_1(program: str, name: str, run: Run, bucket: Bucket) -> None:
-    assert await run(program, name) == PLAIN
-    assert names_in(await written(bucket, f"out/{Path(name).stem}.zip")) == PLAIN
+    assert await run(program, name) == (PLAIN, PLAIN)
+    assert await bucket.client.head_object(Bucket=bucket.name, Key=f"out/{Path(name).stem}.zip")
 
 
 async def test_version_2(run: Run, bucket: Bucket) -> None:
     flat = {"paths": [{"key": f"{bucket.name}/{folder}", "name": ""} for folder in ("docs/", "docs/deep/")]}
     await bucket.put("maps/version2.json", json.dumps(flat).encode())
-    names = ["b c.txt", "a.txt", "other.txt"]
-    assert await run(sys.executable, "version2.py") == names
-    assert names_in(await written(bucket, "out/version2.zip")) == names
+    names = named("a.txt", "b c.txt", "other.txt")
+    assert await run(sys.executable, "version2.py") == (names, names)
+    assert await bucket.client.head_object(Bucket=bucket.name, Key="out/version2.zip")
 
 
 async def test_appliance(run: Run, bucket: Bucket) -> None:
-    assert await run("sh", "appliance.sh") == PLAIN
-    assert names_in(await written(bucket, "out/appliance.zip")) == [f"{bucket.name}/{name}" for name in PLAIN]
+    below_bucket = named(*(f"{bucket.name}/{name}" for name in sorted(CONTENTS)))
+    assert await run("sh", "appliance.sh") == (below_bucket, PLAIN)
+    assert await bucket.client.head_object(Bucket=bucket.name, Key="out/appliance.zip")

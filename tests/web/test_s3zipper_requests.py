@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bucketzip.errors import InvalidRequest
+from bucketzip.errors import BucketzipError, InvalidRequest, NoSuchObject, OverLimit
 from bucketzip.plan.request import MAX_SOURCES, ArchiveRequest, DownloadRequest
 from bucketzip.web.s3zipper import documents, mapper, mapping, paths
 from bucketzip.web.s3zipper.fields import Fields
@@ -248,6 +248,23 @@ def test_mistakes_are_told_by_the_names_that_the_client_knows(values: dict[str, 
     message = refused(**values)
     assert message.startswith(said)
     assert "hush" not in message
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (InvalidRequest("email: this server sends no mail"), "resultsEmail: this server sends no mail"),
+        (InvalidRequest("credentials.endpoint: not there"), "awsEndpoint: not there"),
+        (OverLimit("max_entries is 2, and there are 3"), "maxFileCount is 2, and there are 3"),
+        (OverLimit("max_bytes is 2, and the first 3"), "maxFileSize is 2, and the first 3"),
+        (OverLimit("s3://b/max_entries has more"), "s3://b/max_entries has more"),
+        (NoSuchObject("email: is a key"), "email: is a key"),
+        (InvalidRequest(""), "The request is not valid."),
+    ],
+)
+def test_errors_of_others_are_told_by_these_names_too(error: BucketzipError, said: str) -> None:
+    told = mapping.in_their_words(error)
+    assert (type(told), str(told)) == (type(error), said)
 
 
 def test_many_mistakes_are_counted() -> None:  # and the destination lies in no bucket either

@@ -15,6 +15,7 @@ from tests.faults import lies
 from tests.faults.asked import Asked
 from tests.faults.lying_s3 import LyingS3, does
 from tests.jobs.archiving import Client, fill
+from tests.web.asking import Asker, bearer, user_of
 from tests.web.serving import Server, serving, stub_environment
 
 KEYS = {
@@ -83,6 +84,56 @@ async def test_secrets_are_in_no_file_log_answer_or_metric(
         assert_nowhere_below(SECRETS, tmp_path)
     assert_nowhere(SECRETS, b"".join(told))
     assert_nowhere(SECRETS, "".join(f"{vars(record)}" for record in caplog.records).encode())
+
+
+async def test_secrets_of_s3zippers_clients_are_nowhere_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A whole run: token, archive, download, states, results, and what goes wrong on the way."""
+    caplog.set_level(logging.DEBUG, "bucketzip")
+    state = tmp_path / "state"
+    keys = {"awsKey": KEYS["access_key_id"], "awsSecret": KEYS["secret_access_key"], "awsToken": KEYS["session_token"]}
+    secrets = list(keys.values())
+    told: list[bytes] = []
+    async with LyingS3() as stub:
+        fill(stub, {"a": 100, "large": 12 * MIB})
+        stub.on(does("UploadPart", "out/failed.zip"), lies.expired_token())
+        environment = stub_environment(stub.endpoint_url)
+        async with serving(environment, state, monkeypatch, trusted_cidrs="", scratch="off") as server:
+            user, secret, _ = await user_of(server)
+            secrets.append(secret)
+            anyone = Asker(server)
+            login = {"userKey": user.user_key, "userSecret": secret}
+            token = (await anyone("POST", "/gentoken", login)).json["token"]
+            ask = Asker(server, **bearer(token))
+
+            async def tell(path: str, document: object) -> Any:
+                reply = await ask("POST", path, document)
+                told.append(str(reply).encode())
+                return reply.json
+
+            fields = {"filePaths": ["stub/in"], "zipTo": "stub/out/a.zip", **keys}
+            for path, more in (
+                ("/v1/zipstart", {}),
+                ("/v2/zipstart", {"zipTo": "stub/out/failed.zip"}),
+                ("/v1/streamzip", {}),
+                ("/v1/streamzip", {"filePaths": ["none/a"]}),
+            ):
+                chain = await tell(path, {**fields, **more})
+                assert chain["message"] == "STARTED"
+                await tell("/v1/zipresult", chain)
+                await tell("/v2/zipstate", chain)
+            await tell("/v1/zipstart", {**fields, "awsToken": keys["awsToken"] + "\n"})
+            await tell("/v1/zipstart", {**fields, "awsEndpoint": "http://169.254.169.254", "awsRegion": "?"})
+            await tell("/v1/zipstart", {**fields, "fileMapper": "none/map.json"})
+            told += [str(await anyone("POST", "/tokenv2", {**login, "userKey": secret})).encode()]
+            told += [await all_told(server, "GET", "/metrics")]
+            assert b"ExpiredToken" in b"".join(told)
+            assert len(kept(state)) >= 2
+            assert_nowhere_below([*secrets, token], tmp_path)
+        assert_nowhere_below([*secrets, token], tmp_path)
+    assert_nowhere(secrets, b"".join(told))
+    assert_nowhere([*secrets, token], "".join(f"{vars(record)}" for record in caplog.records).encode())
 
 
 async def test_two_accounts_side_by_side_are_never_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

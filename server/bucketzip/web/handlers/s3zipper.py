@@ -83,18 +83,20 @@ async def _start_archive(request: web.Request, chain: str, name: str) -> web.Res
     acl = request.headers.get("x-amz-acl")
     wanted = await asyncio.to_thread(mapping.archive_request, fields, renames, acl)
     require_permitted(request, wanted)
-    job, _ = await request.app[keys.ARCHIVE_JOBS].create(wanted, request[keys.CALLER].owner)
+    with mapping.speaking_their_words():
+        job, _ = await request.app[keys.ARCHIVE_JOBS].create(wanted, request[keys.CALLER].owner)
     tasks = _tasks(name, Kind.ARCHIVE, job.id, wanted)
-    return _started(chain, tasks, await _size(request, _manifest_of_job(request, job.id)))
+    return _started(chain, tasks, await _size(request, _manifest_of_job(request, job.id), job.credential))
 
 
 async def _start_download(request: web.Request, chain: str) -> web.Response:
     fields = Fields(await _document(request, MAX_START_BYTES))
     wanted = await asyncio.to_thread(mapping.download_request, fields, await _renames(request, fields))
     require_permitted(request, wanted)
-    capability, link = await request.app[keys.DOWNLOADS].create(wanted, request[keys.CALLER].owner)
+    with mapping.speaking_their_words():
+        capability, link = await request.app[keys.DOWNLOADS].create(wanted, request[keys.CALLER].owner)
     tasks = _tasks("idurl", Kind.DOWNLOAD, link.id, wanted)
-    return _started(chain, tasks, await _size(request, _manifest_of_link(request, capability)))
+    return _started(chain, tasks, await _size(request, _manifest_of_link(request, capability), link.credential))
 
 
 def _tasks(name: str, kind: Kind, our_id: str, wanted: ZipRequest) -> dict[str, str]:
@@ -124,15 +126,19 @@ async def _manifest_of_link(request: web.Request, capability: str) -> str | None
     return None if link is None else link.manifest
 
 
-async def _size(request: web.Request, planned: Coroutine[None, None, str | None]) -> str:
-    """The size of all that goes in, for people; unknown where that takes long, or fails."""
+async def _size(request: web.Request, planned: Coroutine[None, None, str | None], sealed: str | None) -> str:
+    """The size of all that goes in, for people; unknown where that takes long, or fails.
+
+    `sealed` are the credentials as they came: of what is over by now they may be forgotten.
+    """
     try:
         async with asyncio.timeout(SIZE_WAIT_SECONDS):
             digest = await planned
             if digest is None:
                 return UNKNOWN_SIZE
-            opened = await request.app[keys.OWN].archives.get(digest)
-            return human_size(await asyncio.to_thread(sum, opened.layout.manifest.sizes))
+            async with request.app[keys.ACCOUNTS].using(sealed) as account:
+                opened = await account.archives.get(digest)
+                return human_size(await asyncio.to_thread(sum, opened.layout.manifest.sizes))
     except (TimeoutError, FileNotFoundError, ManifestError):
         return UNKNOWN_SIZE
 
@@ -143,7 +149,8 @@ async def _renames(request: web.Request, fields: Fields) -> list[dict[str, str]]
     if place is None:
         return []
     require_buckets(request, place[:1])
-    sealed = request.app[keys.SEALING].seal(mapping.key_credentials(fields))
+    with mapping.speaking_their_words():
+        sealed = request.app[keys.SEALING].seal(mapping.key_credentials(fields))
     async with request.app[keys.ACCOUNTS].using(sealed) as account:
         content = await account.small_objects.read(*place, most_bytes=mapper.MAX_MAPPER_BYTES)
     return await asyncio.to_thread(mapper.parse_mapper, content, fields.text("awsBucket"))

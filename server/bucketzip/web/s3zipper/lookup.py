@@ -1,8 +1,8 @@
 """The jobs and links behind S3Zipper's tasks: found, told about, and waited for."""
 
+import json
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Protocol
 from urllib.parse import quote
 
 from aiohttp import web
@@ -12,6 +12,9 @@ from bucketzip.jobs.model import Job, State
 from bucketzip.state.links import Link
 from bucketzip.web import keys
 from bucketzip.web.origin import origin
+from bucketzip.web.s3zipper.found import Found, StillRunning
+from bucketzip.web.s3zipper.mails import FoundMail, mail_about
+from bucketzip.web.s3zipper.mapping import in_their_words
 from bucketzip.web.s3zipper.tasks import (
     OF_ARCHIVE,
     OF_DOWNLOAD,
@@ -28,28 +31,20 @@ LOOK_SECONDS = 1.0
 """How often it is looked whether this server is to stop, while a link is waited for."""
 
 
-class StillRunning(BucketzipError):
-    """This server stops now, and the task goes on when it is back. Ask again in a moment."""
-
-    status = 503
-    code = "still_running"
-    retryable = True
-    retry_after_seconds = 5
-
-
-class Found(Protocol):
-    """What a task's id stands for."""
-
-    def task(self) -> Task:
-        """How it stands."""
-
-    async def result(self) -> str:
-        """Its link, once it works; raises what it ended with instead."""
-
-
 async def find(request: web.Request, task_id: TaskId) -> Found:
     """What has this id; raises NoSuchTask, for what others have made too."""
     our_id = task_id.id
+    if not task_id.is_mail:
+        return await _find_archive(request, our_id)
+    delivery = await mail_about(request, our_id)  # first, since the archive ends before there is one
+    archive = await _find_archive(request, our_id)
+    address = json.loads(archive.asked).get("email")
+    if address is None:
+        raise NoSuchTask
+    return FoundMail(request, archive, our_id, address, delivery)
+
+
+async def _find_archive(request: web.Request, our_id: str) -> "FoundJob | FoundLink":
     try:
         job = await request.app[keys.ARCHIVE_JOBS].get(our_id)
     except NoSuchArchive:
@@ -68,6 +63,11 @@ class FoundJob:
 
     request: web.Request
     job: Job
+
+    @property
+    def asked(self) -> str:
+        """The request for it, as JSON."""
+        return self.job.request
 
     def task(self) -> Task:
         """By the protocol."""
@@ -93,7 +93,7 @@ class FoundJob:
     def _error(self) -> BucketzipError:
         if self.job.state is State.CANCELLED:
             return ArchiveCancelled()
-        return recorded(self.job.error_code or "", self.job.error_detail or "")
+        return in_their_words(recorded(self.job.error_code or "", self.job.error_detail or ""))
 
 
 @dataclass
@@ -102,6 +102,11 @@ class FoundLink:
 
     request: web.Request
     link: Link
+
+    @property
+    def asked(self) -> str:
+        """The request for it, as JSON."""
+        return self.link.request
 
     def task(self) -> Task:
         """By the protocol."""
@@ -131,4 +136,4 @@ class FoundLink:
         return f"{origin(self.request)}/d/{self._capability()}/{quote(self.link.filename, safe='')}"
 
     def _error(self) -> BucketzipError:
-        return recorded(self.link.error_code or "", self.link.error_detail or "")
+        return in_their_words(recorded(self.link.error_code or "", self.link.error_detail or ""))

@@ -1,12 +1,13 @@
 """S3Zipper's fields -> the one request model of this server."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bucketzip.errors import InvalidRequest
+from bucketzip.errors import BucketzipError, InvalidRequest, OverLimit
 from bucketzip.plan.request import DAY_SECONDS, ArchiveRequest, DownloadRequest, KeyCredentials, parse_destination
 from bucketzip.web.s3zipper import paths
 from bucketzip.web.s3zipper.fields import Fields
@@ -30,6 +31,9 @@ _CALLED = {
     "session_token": "awsToken",
     "region": "awsRegion",
     "endpoint": "awsEndpoint",
+    "credentials.endpoint": "awsEndpoint",
+    "max_bytes": "maxFileSize",
+    "max_entries": "maxFileCount",
     "acl": "x-amz-acl",
 }
 
@@ -82,6 +86,24 @@ def mapper_place(fields: Fields) -> tuple[str, str] | None:
         return parse_destination(f"s3://{bucket}/{key}")
     except ValueError as error:
         raise InvalidRequest("fileMapper: bucket/key of a JSON document") from error
+
+
+def in_their_words(error: BucketzipError) -> BucketzipError:
+    """The error by the client's name for a field, where its text begins with one of ours; else as it is."""
+    first, space, rest = str(error).partition(" ")
+    field = first.removesuffix(":")
+    if not isinstance(error, InvalidRequest | OverLimit) or field not in _CALLED:
+        return error
+    return type(error)(f"{_CALLED[field]}{first.removeprefix(field)}{space}{rest}")
+
+
+@contextmanager
+def speaking_their_words() -> Iterator[None]:
+    """For what refuses the request of a client and knows only our names for its fields."""
+    try:
+        yield
+    except InvalidRequest as error:
+        raise in_their_words(error) from error
 
 
 def _zip_request(fields: Fields, renames: Renames) -> dict[str, Any]:

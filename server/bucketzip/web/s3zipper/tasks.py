@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from bucketzip.errors import BucketzipError, CredentialsExpired
+from bucketzip.errors import BucketzipError, CredentialsExpired, KeysExpired
 from bucketzip.jobs.model import State
 
 MAX_IDS = 16
@@ -117,4 +117,5 @@ def find_ids(document: object) -> list[TaskId]:
 
 def failure(error: BucketzipError) -> str:
     """The reason of a failure. Clients look for S3's own word where keys have expired."""
-    return f"{'ExpiredToken' if isinstance(error, CredentialsExpired) else error.code}: {error}"
+    expired = isinstance(error, CredentialsExpired | KeysExpired)
+    return f"{'ExpiredToken' if expired else error.code}: {error}"
