@@ -9,7 +9,10 @@ import jsonschema_rs
 import pytest
 import yaml
 
+from bucketzip.errors import recorded
+from bucketzip.web.access import Access, access_of
 from bucketzip.web.reference import page
+from bucketzip.web.routes import routes
 from tests.browser.chromium import chromium
 from tests.web.serving import Server
 
@@ -29,7 +32,8 @@ def resolved(described: dict[str, Any], each: dict[str, Any]) -> dict[str, Any]:
 
 
 def operations() -> Iterator[dict[str, Any]]:
-    for item in description()["paths"].values():
+    described = description()
+    for item in (*described["paths"].values(), *described["webhooks"].values()):
         yield from (operation for method, operation in item.items() if method != "parameters")
 
 
@@ -41,6 +45,18 @@ def contents(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             for media in resolved(described, holder).get("content", {}).values():
                 if "schema" in media:
                     yield f"{operation['operationId']} {name}", media
+
+
+def described_objects(described: Any, where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each schema with fields, wherever it stands."""
+    if isinstance(described, dict):
+        if "properties" in described and "type" in described:
+            yield where, described
+        for name, inside in described.items():
+            yield from described_objects(inside, f"{where}/{name}")
+    elif isinstance(described, list):
+        for each in described:
+            yield from described_objects(each, where)
 
 
 def test_every_example_is_what_its_schema_says() -> None:
@@ -60,12 +76,37 @@ def test_every_error_has_an_example_and_an_answer() -> None:
     assert codes <= set(components["examples"])
     for code in codes:
         assert components["examples"][code]["value"]["error"] == code
-    told = {
-        ref.rpartition("/")[2]
-        for response in components["responses"].values()
-        for ref in (each["$ref"] for each in response["content"]["application/json"]["examples"].values())
+    assert codes <= {code for _, code in errors_told()}
+
+
+def test_every_error_has_the_status_and_the_text_that_it_is_told_with() -> None:
+    examples = description()["components"]["examples"]
+    for status, code in errors_told():
+        assert status in {"default", str(type(recorded(code, "")).status)}, code
+    for code in {code for _, code in errors_told()} - {"range_not_satisfiable"}:  # which tells a size
+        assert examples[code]["value"]["detail"] == type(recorded(code, "")).__doc__, code
+
+
+def errors_told() -> set[tuple[str, str]]:
+    """The status of each answer with errors, and the codes of its examples."""
+    described = description()
+    return {
+        (status, resolved(described, each)["value"]["error"])
+        for operation in operations()
+        for status, holder in operation["responses"].items()
+        for media in resolved(described, holder).get("content", {}).values()
+        if media.get("schema") == {"$ref": "#/components/schemas/Error"}
+        for each in media["examples"].values()
     }
-    assert codes <= told
+
+
+def test_it_says_whom_each_route_answers() -> None:
+    everybody: list[dict[str, list[str]]] = []
+    needs = {Access.PUBLIC: everybody, Access.METRICS: [{"metrics": []}, {"token": []}, {"session": []}, {}]}
+    paths = description()["paths"]
+    for route in routes():
+        for method in {route.method.lower(), "head"} & set(paths[route.path]):
+            assert paths[route.path][method].get("security") == needs.get(access_of(route)), route
 
 
 def test_every_operation_is_named_sorted_and_told() -> None:
@@ -76,6 +117,14 @@ def test_every_operation_is_named_sorted_and_told() -> None:
     for operation in operations():
         assert set(operation["tags"]) <= tags
         assert operation["summary"].endswith((".", "?"))
+
+
+def test_every_schema_names_all_of_its_fields() -> None:
+    """But those of S3Zipper's requests, whose clients send more."""
+    loose = {
+        where for where, schema in described_objects(description()) if schema.get("additionalProperties") is not False
+    }
+    assert loose == {f"/components/schemas/{name}" for name in ("S3ZipperLogin", "S3ZipperZip")}
 
 
 def test_what_is_shown_is_text() -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from importlib.resources import files
+from itertools import starmap
 from typing import Any
 
 Described = Mapping[str, Any]
@@ -39,11 +40,13 @@ class _Reference:
             f"<h2>{escape(name)}</h2><ul>{''.join(self._entry(*each) for each in operations)}</ul>"
             for name, (_, operations) in groups.items()
         )
+        contents += '<h2><a href="#security">Security</a></h2>'
         contents += "<h2>Schemas</h2><ul>" + "".join(f"<li>{_schema_link(name)}</li>" for name in schemas) + "</ul>"
         sections = "".join(
             f"<section><h2>{escape(name)}</h2>{_text(told)}{''.join(self._operation(*one) for one in inside)}</section>"
             for name, (told, inside) in groups.items()
         )
+        schemes = "".join(starmap(self._security, self._described["components"]["securitySchemes"].items()))
         shown = "".join(self._schema(name, schema) for name, schema in schemas.items())
         return (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -52,14 +55,15 @@ class _Reference:
             f"<body><header><h1>{escape(title)}</h1>{_text(info['summary'])}{_text(info['description'])}"
             '<p>For programs: <a href="openapi.yaml">openapi.yaml</a></p></header>'
             f'<nav aria-label="Contents">{contents}</nav>'
-            f"<main>{sections}<section><h2>Schemas</h2>{shown}</section></main></body></html>"
+            f'<main>{sections}<section id="security"><h2>Security</h2>{schemes}</section>'
+            f"<section><h2>Schemas</h2>{shown}</section></main></body></html>"
         )
 
     def _operations(self, tag: str) -> list[tuple[str, str, Described, list[Described]]]:
         """Method, path, operation and all of its parameters."""
         return [
             (method, path, item[method], [*item.get("parameters", []), *item[method].get("parameters", [])])
-            for path, item in self._described["paths"].items()
+            for path, item in {**self._described["paths"], **self._described.get("webhooks", {})}.items()
             for method in _METHODS
             if method in item and tag in item[method]["tags"]
         ]
@@ -72,6 +76,7 @@ class _Reference:
             f'<article id="{escape(operation["operationId"])}"><h3>{_method(method)} {escape(path)}</h3>',
             _text(operation["summary"]),
             _text(operation.get("description", "")),
+            self._needs(operation),
         ]
         if parameters:
             rows = (
@@ -85,10 +90,21 @@ class _Reference:
             )
             parts.append(f"<h4>Parameters</h4>{_table(rows)}")
         if "requestBody" in operation:
-            body = operation["requestBody"]
+            body = self._resolved(operation["requestBody"])
             parts.append(f"<h4>Body</h4>{_text(body.get('description', ''))}{self._content(body)}")
         answers = "".join(self._answer(status, self._resolved(each)) for status, each in operation["responses"].items())
         return "".join([*parts, f"<h4>Answers</h4>{answers}</article>"])
+
+    def _needs(self, operation: Described) -> str:
+        """Who may ask; `{}` among several is nobody in particular, and needs no word."""
+        schemes = [name for each in operation.get("security", self._described["security"]) for name in each]
+        needed = " or ".join(f'<a href="#security-{escape(name)}">{escape(name)}</a>' for name in schemes)
+        return f"<p>Needs: {needed}</p>" if needed else ""
+
+    def _security(self, name: str, scheme: Described) -> str:
+        kind = scheme["scheme"] if scheme["type"] == "http" else f"{scheme['in']} {scheme['name']}"
+        head = f"<h3>{escape(name)} <small>({escape(kind)})</small></h3>"
+        return f'<article id="security-{escape(name)}">{head}{_text(scheme["description"])}</article>'
 
     def _answer(self, status: str, response: Described) -> str:
         headers = response.get("headers", {})
