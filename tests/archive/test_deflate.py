@@ -60,7 +60,7 @@ def test_a_stream_is_its_content_and_within_its_bound(kind: str, level: int) -> 
         assert len(squeezed) <= bound(size)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.binary(max_size=2000), st.sampled_from(KINDS), st.integers(0, BLOCK_BYTES + 1000), st.sampled_from(LEVELS))
 def test_any_content_comes_back(front: bytes, kind: str, size: int, level: int) -> None:
     data = (front + content(kind))[:size]
