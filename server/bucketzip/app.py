@@ -47,6 +47,7 @@ async def _machine(app: web.Application) -> AsyncIterator[None]:
         machine = await stack.enter_async_context(open_machine(settings, app[keys.METRICS]))
         app[keys.CRC_MEMORY] = machine.crc_memory
         app[keys.ENGINE] = machine.engine
+        app[keys.COMPRESSOR] = machine.compressor
         app[keys.ARCHIVES] = machine.archives
         app[keys.ARCHIVE_JOBS] = machine.jobs
         app[keys.CHECK_READY] = machine.check_credentials

@@ -5,6 +5,7 @@ credentials -> S3 client -> ranged readers -> engine (budget, blocks) -> archive
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -42,6 +43,7 @@ from bucketzip.state.probes import Probes, ScratchUploads
 from bucketzip.state.processes import join_processes
 from bucketzip.state.receipts import Receipts
 from bucketzip.transfer.budget import Budget
+from bucketzip.transfer.compressor import Compressor
 from bucketzip.transfer.opened import OpenArchives
 from bucketzip.transfer.ports import CrcMemory
 from bucketzip.transfer.pump import Engine
@@ -59,6 +61,7 @@ class Machine:
     crc_memory: CrcMemory
     manifests: Manifests
     engine: Engine
+    compressor: Compressor
     archives: OpenArchives
     downloads: Downloads
     jobs: Archives
@@ -126,6 +129,13 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             reads_at_once=settings.s3_connections,
             stall_seconds=settings.client_stall_seconds,
         )
+        compressor = Compressor(
+            max(1, (os.cpu_count() or 1) // settings.processes),
+            in_bytes=metrics.deflate_in_bytes,
+            out_bytes=metrics.deflate_out_bytes,
+        )
+        stack.callback(compressor.close)
+        metrics.deflate_threads_busy.set_function(lambda: compressor.busy)
         archives = await stack.enter_async_context(OpenArchives(manifests.open, engine, memory, remote).running())
 
         def discovery() -> Discovery:
@@ -150,6 +160,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             crc_memory=memory,
             manifests=manifests,
             engine=engine,
+            compressor=compressor,
             archives=archives,
             downloads=Downloads(
                 Links(database),

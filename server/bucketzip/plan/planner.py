@@ -80,7 +80,8 @@ class Planner:
             self.builder.add_inline(self.names.file(self._place(MISSING_NAME)), text.encode(), mtime=self.newest)
         if not len(self.builder):  # `flatten` leaves folders out
             raise NothingToZip
-        await self.crcs.settle(self.builder)
+        if self.request.compression == "store":  # otherwise no CRC is needed before the content was read
+            await self.crcs.settle(self.builder)
         return self.builder
 
     async def _pages(self, source: SourceRequest) -> AsyncGenerator[tuple[SourceRequest, _Page], None]:

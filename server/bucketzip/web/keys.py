@@ -8,6 +8,7 @@ from bucketzip.jobs.archives import Archives
 from bucketzip.metrics import Metrics
 from bucketzip.plan.downloads import Downloads
 from bucketzip.settings import Settings
+from bucketzip.transfer.compressor import Compressor
 from bucketzip.transfer.opened import OpenArchives
 from bucketzip.transfer.ports import CrcMemory
 from bucketzip.transfer.pump import Engine
@@ -20,6 +21,7 @@ ARCHIVES = web.AppKey("ARCHIVES", OpenArchives)
 ARCHIVE_JOBS = web.AppKey("ARCHIVE_JOBS", Archives)
 CRC_MEMORY: web.AppKey[CrcMemory] = web.AppKey("CRC_MEMORY")
 ENGINE = web.AppKey("ENGINE", Engine)
+COMPRESSOR = web.AppKey("COMPRESSOR", Compressor)
 CHECK_READY: web.AppKey[Callable[[], object]] = web.AppKey("CHECK_READY")
 """Raises what keeps this server from serving."""
 

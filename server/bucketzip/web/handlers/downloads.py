@@ -4,10 +4,14 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from aiohttp import web
 
+from bucketzip.archive.deflated import Compression
 from bucketzip.archive.manifest import ManifestError
 from bucketzip.errors import (
     BucketzipError,
@@ -53,9 +57,11 @@ async def create(request: web.Request) -> web.Response:
         return web.json_response({**answer, "state": "planning"}, status=202, headers={"Location": url})
     opened = await _open(request, link)
     app[keys.METRICS].plan_seconds.observe(time.monotonic() - began)
-    answer |= {"state": "ready", "bytes": opened.layout.size, "entries": link.entries, "etag": opened.layout.etag}
+    stored = compression_of(link) is None
+    etag = opened.layout.etag if stored else None
+    answer |= {"state": "ready", "bytes": link.bytes, "entries": link.entries, "etag": etag}
     answer |= json.loads(link.summary or "{}")
-    return web.json_response({**answer, "resumable": True}, status=201, headers={"Location": url})
+    return web.json_response({**answer, "resumable": stored}, status=201, headers={"Location": url})
 
 
 async def download(request: web.Request) -> web.StreamResponse:
@@ -67,12 +73,14 @@ async def download(request: web.Request) -> web.StreamResponse:
         headers={
             "Content-Type": "application/zip",
             "Content-Disposition": attachment(link.filename),
-            "Accept-Ranges": "bytes",
-            "ETag": opened.layout.etag,
             "Cache-Control": "private, no-transform",
             "X-Content-Type-Options": "nosniff",
         }
     )
+    compression = compression_of(link)
+    if compression is not None:
+        return await _send_compressed(request, link, opened, response, compression)
+    response.headers.update({"Accept-Ranges": "bytes", "ETag": opened.layout.etag})
     asked = decide(request.headers, etag=opened.layout.etag, size=size)
     if asked.outcome is Outcome.FAILED:
         raise PreconditionFailed
@@ -97,20 +105,60 @@ async def download(request: web.Request) -> web.StreamResponse:
 async def _send(
     request: web.Request, link: Link, opened: Opened, response: web.StreamResponse, asked: Asked
 ) -> web.StreamResponse:
-    app, metrics = request.app, request.app[keys.METRICS]
-    began, outcome, sent = time.monotonic(), "client_gone", 0
-    metrics.downloads_active.inc()
-    try:
+    length = asked.stop - asked.start
+    async with _watched(request, link, opened, length, asked.start) as sent:
         with opened.sending(asked.start, asked.stop) as pump:
             try:
                 await (pump.prime() if asked.outcome is Outcome.FULL else _prime_slice(pump))
                 await response.prepare(request)
-                sink = ResponseSink(request, response, asked.stop - asked.start)
+                sink = ResponseSink(request, response, length)
                 await pump.run(sink)
                 await sink.finish()
             finally:
-                sent = pump.sent_bytes
-                metrics.sent_bytes.inc(sent)
+                sent.bytes = pump.sent_bytes
+    return response
+
+
+async def _send_compressed(
+    request: web.Request, link: Link, opened: Opened, response: web.StreamResponse, compression: Compression
+) -> web.StreamResponse:
+    """The archive is made once, from front to end: it has no length, no ranges and nothing to compare it by."""
+    response.headers["Accept-Ranges"] = "none"
+    if request.headers.get("If-Match", "*").strip() != "*":
+        raise PreconditionFailed
+    if request.method == "HEAD":
+        await response.prepare(request)
+        return response
+    async with _watched(request, link, opened, None) as sent:
+        with opened.reading() as pump:
+            await pump.prime()
+            await response.prepare(request)
+            sink = ResponseSink(request, response, None)
+            with opened.deflating(compression, request.app[keys.COMPRESSOR], pump, sink) as deflating:
+                try:
+                    await pump.run(deflating)
+                    await deflating.finish()
+                    await sink.finish()
+                finally:
+                    sent.bytes = deflating.sent_bytes
+    return response
+
+
+@dataclass
+class _Sent:
+    bytes: int = 0
+
+
+@asynccontextmanager
+async def _watched(
+    request: web.Request, link: Link, opened: Opened, length: int | None, start: int = 0
+) -> AsyncIterator[_Sent]:
+    """Count and log how a download ends, and mark the link where a source has changed."""
+    app, metrics = request.app, request.app[keys.METRICS]
+    began, outcome, sent = time.monotonic(), "client_gone", _Sent()
+    metrics.downloads_active.inc()
+    try:
+        yield sent
         outcome = "complete"
         metrics.download_seconds.observe(time.monotonic() - began)
     except ClientStalled:
@@ -132,19 +180,19 @@ async def _send(
     finally:
         metrics.downloads_active.dec()
         metrics.downloads.labels(outcome).inc()
+        metrics.sent_bytes.inc(sent.bytes)
         _log.info(
             "download",
             extra={
                 "outcome": outcome,
-                "bytes": sent,
-                "of_bytes": asked.stop - asked.start,
-                "from_byte": asked.start,
+                "bytes": sent.bytes,
+                "of_bytes": length,
+                "from_byte": start,
                 "entries": link.entries,
                 "seconds": round(time.monotonic() - began, 3),
                 "request_id": request[keys.REQUEST_ID],
             },
         )
-    return response
 
 
 async def _prime_slice(pump: Pump) -> None:
@@ -159,6 +207,14 @@ async def _prime_slice(pump: Pump) -> None:
 
 def _vanished(error: BucketzipError) -> bool:
     return isinstance(error, NoSuchObject | NoSuchBucket)
+
+
+def compression_of(link: Link) -> Compression | None:
+    """How the archive of a planned link is compressed; None for a stored one."""
+    planned = json.loads(link.summary or "{}")  # links of an older release tell nothing of it
+    if planned.get("compression", "store") == "store":
+        return None
+    return Compression(planned["level"], auto=planned["compression"] == "auto")
 
 
 async def look_up(request: web.Request) -> tuple[Link, Opened]:
