@@ -140,9 +140,7 @@ async def test_a_client_that_takes_nothing_of_the_directory_is_let_go(compressor
     assert not budget.used_bytes
 
 
-async def test_who_leaves_leaves_the_threads_to_others(
-    compressor: Compressor, counts: tuple[Count, Count]
-) -> None:
+async def test_who_leaves_leaves_the_threads_to_others(compressor: Compressor, counts: tuple[Count, Count]) -> None:
     """Blocks that have not begun are not compressed any more."""
     hold = threading.Event()
     for _ in range(THREADS):

@@ -1,6 +1,7 @@
 """What an archive holds, for programs and for who wants to check it: `manifest.json` beside the download link."""
 
 import asyncio
+import json
 
 from aiohttp import web
 
@@ -31,11 +32,12 @@ async def manifest(request: web.Request) -> web.StreamResponse:
     if request.method == "HEAD":
         return response
     listed = opened.layout.manifest
-    await _write(request, response, manifest_json.head(opened.layout, link.filename))
+    compression = json.loads(link.summary or "{}").get("compression", manifest_json.STORE)
+    await _write(request, response, manifest_json.head(opened.layout, link.filename, compression))
     for first in range(0, len(listed), CHUNK_ENTRIES):
         entries = range(first, min(first + CHUNK_ENTRIES, len(listed)))
         await _recall(opened, entries, request.app[keys.CRC_MEMORY])
-        await _write(request, response, manifest_json.lines(listed, entries, opened.crcs.get))
+        await _write(request, response, manifest_json.lines(listed, entries, opened.crcs.get, compression))
         await asyncio.sleep(0)  # a fast client never makes the write wait
     await _write(request, response, manifest_json.TAIL)
     return response
