@@ -1,6 +1,7 @@
 """Archives with compressed entries: every reader opens them, and they say of each entry what is so."""
 
 import random
+import struct
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -10,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bucketzip.archive.deflate import BLOCK_BYTES, bound
-from bucketzip.archive.deflated import Compression
+from bucketzip.archive.deflated import Block, Compression, DeflatedArchive, Way
+from bucketzip.archive.manifest import ManifestBuilder
 from tests.archive.compressing import compressed_archive_of
-from tests.archive.rendering import Entry
+from tests.archive.rendering import SOME_TIME, Entry, read_back, source
 from tests.archive.test_opens_everywhere import KINDS, content_of
 from tests.readers.readers import ArchiveReaders
 
@@ -128,3 +130,26 @@ def test_hundreds_of_small_entries_open(tmp_path: Path, archive_readers: Archive
     path = tmp_path / "archive.zip"
     path.write_bytes(compressed_archive_of(entries, FAST))
     archive_readers.assert_opens_everywhere(path, content_of(entries), java_stream=True)
+
+
+@pytest.mark.parametrize(("size", "zip64"), [((1 << 32) - 500_000, False), ((1 << 32) - 2, True), (5 << 30, True)])
+def test_what_may_become_longer_than_4_gib_has_zip64(size: int, zip64: bool) -> None:  # noqa: FBT001  -- a parameter
+    """By its first and last block alone. The most that it can become decides, since the header comes first."""
+    builder = ManifestBuilder()
+    builder.add("large.bin", source(), size=size, mtime=SOME_TIME, crc=7)
+    archive = DeflatedArchive(read_back(builder), lambda _: 7, FAST)
+    first = Block(0, b"a" * BLOCK_BYTES, Way.DEFLATE, 1, b"", first=True, last=False)
+    last = Block(0, b"a", Way.DEFLATE, 1, b"", first=False, last=True)
+    pieces = [*archive.encoded(first, first.encode()), *archive.encoded(last, last.encode())]
+    header, descriptor = pieces[0], pieces[-1]
+    with zipfile.ZipFile(BytesIO(b"".join([*pieces, *archive.directory()]))) as opened:
+        (info,) = opened.infolist()
+    assert (info.file_size, info.compress_size) == (size, sum(map(len, pieces[1:-1])))
+    sizes = (info.compress_size, info.file_size)
+    if zip64:
+        assert header[18:26] == b"\xff" * 8
+        assert header[39:59] == b"\1\0\x10\0" + bytes(16)
+        assert descriptor == struct.pack("<4sIQQ", b"PK\7\x08", 7, *sizes)
+    else:
+        assert header[18:26] == bytes(8)
+        assert descriptor == struct.pack("<4sIII", b"PK\7\x08", 7, *sizes)

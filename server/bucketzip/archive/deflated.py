@@ -99,12 +99,13 @@ class DeflatedArchive:
         while view:
             yield from self._without_object()
             missing = self._next_length() - len(self._gathered)
-            self._gathered += view[:missing]
-            if len(view) >= missing:
-                block = self._block(self._fed, bytes(self._gathered), self._offset, self._manifest.sizes[self._fed])
+            now, view = view[:missing], view[missing:]
+            if len(now) < missing:
+                self._gathered += now
+            else:
+                data = b"".join((self._gathered, now))
                 self._gathered.clear()
-                yield block
-            view = view[missing:]
+                yield self._block(self._fed, data, self._offset, self._manifest.sizes[self._fed])
 
     def close(self) -> Iterator[Block]:
         """The blocks behind the last content."""
