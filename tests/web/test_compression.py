@@ -125,6 +125,22 @@ async def test_sixteen_at_once_keep_to_the_budget(
         await server.idle()
 
 
+async def test_one_too_many_is_told_to_come_back(
+    s3_server: EmbeddedS3, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes two reserves: one to read into, one to compress in."""
+    await bucket.put("a.txt", TEXT)
+    async with serving(s3_server.environment(), tmp_path, monkeypatch, memory_bytes=16 * MIB) as server:
+        link = await server.link(bucket.url("a.txt"), compression="deflate")
+        budget = server.app[keys.ENGINE].budget
+        others = [budget.join(wake=lambda: None, shed=lambda: None) for _ in range(31)]
+        status, refused = await server.error(link)
+        assert (status, refused["error"]) == (503, "too_busy")
+        others.pop().leave()
+        async with server.client.get(link) as got:
+            assert contents(await got.read()) == {"a.txt": TEXT}
+
+
 async def test_a_client_that_leaves_leaves_nothing_behind(server: Server, bucket: Bucket) -> None:
     await bucket.put_many({f"in/{number}.bin": RANDOM for number in range(20)})
     link = await server.link(bucket.url("in/"), compression="deflate", level=9)

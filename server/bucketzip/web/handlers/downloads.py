@@ -129,18 +129,20 @@ async def _send_compressed(
     if request.method == "HEAD":
         await response.prepare(request)
         return response
+    sink = ResponseSink(request, response, None)
     async with _watched(request, link, opened, None) as sent:
-        with opened.reading() as pump:
-            await pump.prime()
-            await response.prepare(request)
-            sink = ResponseSink(request, response, None)
-            with opened.deflating(compression, request.app[keys.COMPRESSOR], pump, sink) as deflating:
-                try:
-                    await pump.run(deflating)
-                    await deflating.finish()
-                    await sink.finish()
-                finally:
-                    sent.bytes = deflating.sent_bytes
+        with (
+            opened.reading() as pump,
+            opened.deflating(compression, request.app[keys.COMPRESSOR], pump, sink) as deflating,
+        ):
+            try:
+                await pump.prime()
+                await response.prepare(request)
+                await pump.run(deflating)
+                await deflating.finish()
+                await sink.finish()
+            finally:
+                sent.bytes = deflating.sent_bytes
     return response
 
 
