@@ -26,7 +26,7 @@ test: packages servers lint types ## everything CI runs (ARGS="-k name" for pyte
 	$(BIN)/pytest -n 2 --dist=loadgroup $(ARGS)
 
 chaos: $(INSTALLED) ## kill the server at hundreds of random moments (SEEDS=500)
-	SEEDS=$(or $(SEEDS),500) $(BIN)/pytest -n 2 tests/jobs/test_chaos.py $(ARGS)
+	SEEDS=$(or $(SEEDS),500) AWAY_SECONDS=60 $(BIN)/pytest -n 2 tests/jobs/test_chaos.py $(ARGS)
 
 lint: $(INSTALLED) ## style, and which package may import which
 	$(BIN)/ruff check

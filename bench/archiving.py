@@ -59,7 +59,7 @@ def bucketzip(task: Task) -> Made:
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "bucketzip", "serve", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--state-dir", str(task.run / "state")]
+    command += ["--state-dir", str(task.run / "state"), "--trusted-cidrs", "127.0.0.0/8"]
     log = task.run / "log"
     wanted = {
         "sources": [f"s3://{BUCKET}/{task.dataset.prefix}"],

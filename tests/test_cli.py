@@ -16,11 +16,14 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from pydantic import ValidationError
 
 from bucketzip import __version__
 from bucketzip.archive.layout import Layout
 from bucketzip.embedded import EmbeddedS3
+from bucketzip.notify.signature import callback_secret
 from bucketzip.settings import PREFIX, Settings
+from bucketzip.state.instance_key import load_instance_key
 from bucketzip.verify import manifest_json
 from tests.archive.rendering import Entry, archive_of, built, read_back
 from tests.bucket import Bucket
@@ -118,7 +121,7 @@ def test_without_a_command_it_says_what_there_is() -> None:
 def test_help_names_every_command() -> None:
     status, said, _ = run("--help")
     assert status == 0
-    for command in ("serve", "work", "zip", "verify", "version"):
+    for command in ("serve", "work", "zip", "verify", "user", "version"):
         assert re.search(rf"^ +{command} +\w", said, re.MULTILINE), said
 
 
@@ -157,19 +160,53 @@ def test_all_mistakes_are_reported_at_once() -> None:
         "serve",
         "--port=99999",
         "--public-url=zip.example.com",
+        "--trusted-cidrs=10.0.0.1/8",
         environment={"BUCKETZIP_MEMORY_BYTES": "64M", "BUCKETZIP_LOG_LEVEL": "loud", "BUCKETZIP_PROT": "80"},
     )
     assert (status, out) == (2, "")
     lines = said.splitlines()
-    assert len(lines) == 5, said
+    assert len(lines) == 6, said
     for name, why in {
         "PROT": "no such setting",
         "PORT": "less than or equal to 65535, not '99999'",
         "PUBLIC_URL": "https://zip.example.com, without a path, not 'zip.example.com'",
+        "TRUSTED_CIDRS": "is written 10.0.0.0/8,fd00::/8 (10.0.0.1/8 has host bits set), not '10.0.0.1/8'",
         "MEMORY_BYTES": "not '64M'",
         "LOG_LEVEL": "'debug', 'info', 'warning' or 'error', not 'loud'",
     }.items():
         assert any(f"{PREFIX}{name}: " in line and why in line for line in lines), said
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "why"),
+    [
+        ("CALLBACK_NETWORKS", "10.1.0.1/16", "no bits set behind a prefix"),
+        ("CALLBACK_NETWORKS", "internal", "is written 10.1.0.0/16"),
+        ("MAIL_FROM", "Archives", "is written zip@example.com"),
+        ("MAIL_FROM", "zip@example.com\nBcc: a@example.com", "is written zip@example.com"),
+        ("MAIL_FROM", "zip@example.com, a@example.com", "is written zip@example.com"),
+    ],
+)
+def test_a_setting_of_callbacks_and_mail_that_is_none_is_refused(setting: str, value: str, why: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(why)):
+        Settings.model_validate({setting.lower(): value})
+
+
+def test_mail_settings_as_people_have_them_are_taken() -> None:
+    for sender in ("zip@example.com", "Archives <zip@example.com>", "Größe & Co. <zip+a@sub.example.com>"):
+        Settings(mail_from=sender, callback_networks="10.1.0.0/16, fd12::/48", smtp_user="u", smtp_tls="tls")
+    with pytest.raises(ValidationError, match="in the clear"):
+        Settings(smtp_user="u", smtp_tls="none")
+
+
+def test_the_secret_of_callbacks_is_printed_for_each_user(tmp_path: Path) -> None:
+    where = f"--state-dir={tmp_path / 'state'}"
+    status, out, said = run("callback-secret", "trusted", where)
+    assert (status, out) == (2, "")
+    assert "start `bucketzip serve` first" in said
+    key = load_instance_key(tmp_path / "state")
+    for user in ("trusted", "another"):
+        assert run("callback-secret", user, where) == (0, f"{callback_secret(key, user)}\n", "")
 
 
 def test_a_variable_that_is_no_setting_is_refused_by_name() -> None:

@@ -19,6 +19,7 @@ FACTS = (
     "S3 server",
     "bucket",
     "bucketzip",
+    "token",
     "link",
     "planned",
     "downloaded",

@@ -22,11 +22,12 @@ from bucketzip.settings import PREFIX, Settings
 from bucketzip.state.database import NewerState
 from bucketzip.web.routes import routes
 from tests.bucket import Bucket
+from tests.jobs.archiving import Client
 from tests.web.serving import serving
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "bench/README.md"]
-OPERATIONS, API = ROOT / "docs/operations.md", ROOT / "docs/api.md"
+OPERATIONS, API, S3ZIPPER = ROOT / "docs/operations.md", ROOT / "docs/api.md", ROOT / "docs/s3zipper.md"
 GOLDEN = ROOT / "tests/golden/metrics.txt"
 
 Row = list[str]
@@ -106,10 +107,12 @@ def test_every_error_is_told_with_its_status() -> None:
 
 
 def test_every_route_is_told() -> None:
+    pages = API.read_text() + S3ZIPPER.read_text()
     told = {
         (method, path)
-        for methods, path in re.findall(r"^## ((?:[A-Z]+, )*[A-Z]+) (/\S+)$", API.read_text(), re.MULTILINE)
+        for methods, paths in re.findall(r"^## ((?:[A-Z]+, )*[A-Z]+) ((?:/\S+, )*/\S+)$", pages, re.MULTILINE)
         for method in methods.split(", ")
+        for path in paths.split(", ")
     }
     assert without_head(told) == {(route.method, route.path) for route in routes()}
 
@@ -117,7 +120,11 @@ def test_every_route_is_told() -> None:
 def without_head(operations: set[tuple[str, str]]) -> set[tuple[str, str]]:
     """HEAD comes with every GET; where it matters it is told, and nowhere else."""
     heads = {(method, path) for method, path in operations if method == "HEAD"}
-    assert heads == {("HEAD", "/d/{capability}/{filename}"), ("HEAD", "/d/{capability}/manifest.json")}
+    assert heads == {
+        ("HEAD", "/d/{capability}/{filename}"),
+        ("HEAD", "/d/{capability}/manifest.json"),
+        ("HEAD", "/r/{capability}"),
+    }
     return operations - heads
 
 
@@ -221,10 +228,12 @@ async def test_openapi_is_served_and_answers_are_as_it_says(
             accepted = await answer.json()
         async with server.client.get(f"{server.base}/archives") as answer:
             jobs = await answer.json()
+        done = await Client(server.client, server.base).until(accepted["id"])
         for told, schema in (
             (accepted, "Archive"),
             (accepted["progress"], "ArchiveProgress"),
             (jobs, "ArchivePage"),
+            (done["result"], "ArchiveResult"),
         ):
             assert list(told) == schemas[schema]["required"] == list(schemas[schema]["properties"])
         status, refused = await server.ask()

@@ -43,4 +43,20 @@ def test_a_traceback_follows_its_line() -> None:
         record.exc_info = (ValueError, error, error.__traceback__)
     first, *traceback = TextFormatter().format(record).splitlines()
     assert first.endswith("error unexpected")
-    assert traceback[-1].startswith("ValueError: ")
+    assert traceback[-1].startswith("    ValueError: ")
+
+
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+def test_a_traceback_cannot_pass_for_another_line(formatter: logging.Formatter) -> None:
+    record = logging.makeLogRecord({"msg": "unexpected", "levelname": "ERROR"})
+    try:
+        fail(f"{EVIL}\n2026-01-01T00:00:00.000+00:00 info request who=admin")
+    except ValueError as error:
+        record.exc_info = (ValueError, error, error.__traceback__)
+    first, *rest = formatter.format(record).split("\n")
+    assert all(line.startswith("    ") for line in rest)
+    assert not any(char in first + "".join(rest) for char in "\x1b\x9b")

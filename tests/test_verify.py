@@ -561,7 +561,7 @@ async def test_what_the_server_says_is_told(
     await curl("-o", path, url)
     assert (await told(capsys, path, "--manifest", url))[0] == 0
     for address, why in [
-        (f"{server.base}/d/AAAAAAAAAAAAAAAAAAAAAA/a.zip", "There is no such download link"),
+        (f"{server.base}/d/AAAAAAAAAAAAAAAAAAAAAA/a.zip", "There is no such link"),
         (f"{server.base}/nowhere", "There is nothing at this address. (404 not_found)"),
         (f"{server.base}/metrics", "this is no manifest.json"),
         (f"{server.base}/healthz", "this is not the manifest.json"),
@@ -573,4 +573,4 @@ async def test_what_the_server_says_is_told(
     monkeypatch.setattr(time, "time", lambda: later)
     status, _, errors = await told(capsys, path, "--manifest", url)
     assert status == 2
-    assert "This download link has expired. Ask for a new one with POST /downloads. (410 link_expired)" in errors
+    assert "This link has expired. Ask for a new one. (410 link_expired)" in errors

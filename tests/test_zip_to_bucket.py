@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import signal
 import zipfile
 from collections.abc import AsyncIterator
@@ -68,10 +69,12 @@ async def test_people_are_told_in_one_line(s3_server: EmbeddedS3, bucket: Bucket
     size = len(await object_at(bucket, "out/a.zip"))
     assert (done.status, done.said) == (0, "")
     assert done.out.decode().startswith(f"{bucket.url('out/a.zip')}: 1 entry, {size} bytes in ")
-    assert done.out.decode().endswith(f" s, of them 0 copied by S3 and {size} through this host\n")
+    told = f" s, of them 0 copied by S3 and {size} through this host; \\d+ requests, \\$0\\.\\d{{6}} by the list\n"
+    assert re.search(told + "$", done.out.decode())
     done = await ran(s3_server.environment(), tmp_path, *arguments)
     assert (done.status, done.out) == (1, b"")
-    assert done.said.startswith(f"bucketzip: {bucket.url('out/a.zip')} is there already")
+    why = "is there already; name another (or ask with --if-exists replace or rename)"
+    assert done.said == f"bucketzip: {bucket.url('out/a.zip')} {why}\n"
     done = await ran(s3_server.environment(), tmp_path, *arguments, "--if-exists", "rename", "--json")
     assert json.loads(done.out)["destination"] == bucket.url("out/a (2).zip")
 

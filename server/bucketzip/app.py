@@ -4,6 +4,7 @@ The rest is in `machine.py`, built by hand in the same way: S3, memory, planning
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
@@ -13,10 +14,15 @@ from bucketzip import __version__
 from bucketzip.machine import open_machine
 from bucketzip.metrics import Metrics
 from bucketzip.settings import Settings
+from bucketzip.state.initial_user import make_initial_user
 from bucketzip.web import keys
+from bucketzip.web.access import access_by_handler
 from bucketzip.web.auth import authenticated
+from bucketzip.web.authority import Authority
 from bucketzip.web.middleware import errors_as_json, measured, note_body_started, watch_loop_lag
 from bucketzip.web.routes import routes
+
+_log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 1 << 20
 
@@ -28,7 +34,8 @@ def build_app(settings: Settings) -> web.Application:
     metrics = app[keys.METRICS] = Metrics()
     metrics.build.info({"version": __version__})
     app.on_response_prepare.append(note_body_started)
-    app.add_routes(routes())
+    app.add_routes(table := routes())
+    app[keys.ACCESS] = access_by_handler(table)
     app.cleanup_ctx.append(_machine)
     app.on_shutdown.append(_end_watching)
     return app
@@ -45,11 +52,25 @@ async def _machine(app: web.Application) -> AsyncIterator[None]:
     settings = app[keys.SETTINGS]
     async with AsyncExitStack() as stack:
         machine = await stack.enter_async_context(open_machine(settings, app[keys.METRICS]))
-        app[keys.CRC_MEMORY] = machine.crc_memory
-        app[keys.ENGINE] = machine.engine
+        if await make_initial_user(machine.users, settings.state_dir):
+            _log.info(
+                "made the first user: `bucketzip user show-initial --state-dir %s` tells its secret", settings.state_dir
+            )
+        app[keys.AUTHORITY] = Authority(
+            users=machine.users,
+            tokens=machine.tokens,
+            trusted_networks=settings.trusted_networks,
+            metrics_token=settings.metrics_token.get_secret_value(),
+            failures=app[keys.METRICS].auth_failures,
+        )
+        app[keys.RESULT_LINKS] = machine.result_links
+        app[keys.OWN] = machine.own
+        app[keys.ACCOUNTS] = machine.accounts
+        app[keys.SEALING] = machine.sealing
         app[keys.COMPRESSOR] = machine.compressor
-        app[keys.ARCHIVES] = machine.archives
         app[keys.ARCHIVE_JOBS] = machine.jobs
+        app[keys.DELIVERIES] = machine.deliveries
+        app[keys.CAPABILITIES] = machine.capabilities
         app[keys.CHECK_READY] = machine.check_credentials
         if settings.run_jobs:
             await stack.enter_async_context(machine.runner.running(settings.state_dir))

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import socket
@@ -86,7 +87,12 @@ def _demo(stack: contextlib.ExitStack, large_mib: Sequence[int], *, keep: bool) 
     base, server = _start_server(stack, s3, work)
     _say("bucketzip", f"{base} (pid {server.pid})")
 
-    link = json.loads(_post(f"{base}/downloads", {"sources": [f"s3://demo/{PREFIX}"], "filename": "handover.zip"}))
+    state = work / "state"
+    token = subprocess.run(_token_command(state), capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603  -- ourselves
+    _say("token", "of the first user, by `bucketzip user token`: good for a day")
+
+    wanted = {"sources": [f"s3://demo/{PREFIX}"], "filename": "handover.zip"}
+    link = json.loads(_post(f"{base}/downloads", wanted, token))
     _say("link", link["url"])
     _say("planned", f"{link['entries']:,} entries, {link['bytes']:,} bytes: the exact length, before a byte is read")
 
@@ -106,7 +112,7 @@ def _demo(stack: contextlib.ExitStack, large_mib: Sequence[int], *, keep: bool) 
     _say("server used", f"{cpu:.1f} CPU-seconds in all, {_peak_mib(server.pid)} at its peak")
     archive.unlink()
     if keep:
-        _keep(s3, base, link["url"])
+        _keep(s3, base, link["url"], state)
     _say("done", "everything is stopped and removed" if not keep else "stopping")
 
 
@@ -185,6 +191,10 @@ def _start_server(stack: contextlib.ExitStack, s3: EmbeddedS3, work: Path) -> tu
         time.sleep(0.05)
 
 
+def _token_command(state: Path) -> list[str]:
+    return [sys.executable, "-m", "bucketzip", "user", "token", "--state-dir", str(state)]
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
@@ -194,8 +204,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _post(url: str, body: object) -> bytes:
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310  -- our own
+def _post(url: str, body: object, token: str) -> bytes:
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310  -- our own
     with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310  -- our own
         return bytes(answer.read())
 
@@ -239,10 +250,12 @@ def _peak_mib(pid: int) -> str:
     return f"{kib / 1024:.0f} MiB of memory"
 
 
-def _keep(s3: EmbeddedS3, base: str, url: str) -> None:
+def _keep(s3: EmbeddedS3, base: str, url: str, state: Path) -> None:
+    token = f'-H "Authorization: Bearer $({shlex.join(_token_command(state))})"'
     print("\nIt goes on running. Try:\n")
     print(f"  curl -OJ {url}")
-    print(f"""  curl -d '{{"sources": [{{"url": "s3://demo/{PREFIX}", "include": ["*.py"]}}]}}' {base}/downloads""")
+    wanted = f"""{{"sources": [{{"url": "s3://demo/{PREFIX}", "include": ["*.py"]}}]}}"""
+    print(f"  curl {token} -d '{wanted}' {base}/downloads")
     print(f"  curl {base}/metrics")
     print(f"  curl {base}/readyz")
     print("\n  # the S3 server, for the aws command or any other client")

@@ -148,6 +148,7 @@ class EmbeddedS3:
             "-webdav=false",
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
+            "-s3.iam.readOnly=false",
             # Each bucket takes a volume of its own, and by default there are only as many as GiB free on the disk:
             # the sixteenth test on a small machine would find none. They are created when first written to.
             "-volume.max=10000",

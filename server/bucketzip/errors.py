@@ -15,6 +15,8 @@ class BucketzipError(Exception):
     code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
     retry_after_seconds: ClassVar[int | None] = None
+    about: str = ""
+    """The bucket or object, as `s3://...`, where S3 said it of one."""
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail or (self.__doc__ or "").strip())
@@ -30,6 +32,49 @@ class InvalidRequest(BucketzipError):
 
     status = 400
     code = "invalid_request"
+
+
+class Unauthenticated(BucketzipError):
+    """This needs a token."""
+
+    status = 401
+    code = "unauthenticated"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a 401 has to say (RFC 9110, 11.6.1)."""
+        return {"WWW-Authenticate": 'Bearer realm="bucketzip"'}
+
+
+class Forbidden(BucketzipError):
+    """You may not do that."""
+
+    status = 403
+    code = "forbidden"
+
+
+class TooManyAttempts(BucketzipError):
+    """Too many wrong secrets came from this address, or for this user key. Try again when `Retry-After` is over."""
+
+    status = 429
+    code = "too_many_attempts"
+    retryable = True
+
+    def __init__(self, wait_seconds: int) -> None:
+        super().__init__()
+        self._wait_seconds = wait_seconds
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When the next attempt may come."""
+        return {"Retry-After": str(self._wait_seconds)}
+
+
+class RequestTimeout(BucketzipError):
+    """The request did not come in time. Send its body without pausing."""
+
+    status = 408
+    code = "request_timeout"
 
 
 class NotFound(BucketzipError):
@@ -77,14 +122,14 @@ class RangeNotSatisfiable(BucketzipError):
 
 
 class NoSuchLink(BucketzipError):
-    """There is no such download link. Ask for a new one with POST /downloads."""
+    """There is no such link, or what it led to is forgotten. Ask for a new one."""
 
     status = 404
     code = "no_such_link"
 
 
 class LinkExpired(BucketzipError):
-    """This download link has expired. Ask for a new one with POST /downloads."""
+    """This link has expired. Ask for a new one."""
 
     status = 410
     code = "link_expired"
@@ -122,6 +167,29 @@ class ArchiveFinished(BucketzipError):
     code = "archive_finished"
 
 
+class StillArchiving(BucketzipError):
+    """The archive is not written yet. Try again in a moment."""
+
+    status = 503
+    code = "still_archiving"
+    retryable = True
+    retry_after_seconds = 10
+
+
+class ArchiveCancelled(BucketzipError):
+    """The archive was cancelled before it was written."""
+
+    status = 410
+    code = "archive_cancelled"
+
+
+class NotResumable(BucketzipError):
+    """Only an archive job that failed for its credentials can be resumed, and only for a while."""
+
+    status = 409
+    code = "not_resumable"
+
+
 class IdempotencyConflict(BucketzipError):
     """This Idempotency-Key came with another request before. Take a new one for a new request."""
 
@@ -134,6 +202,13 @@ class DestinationInSource(BucketzipError):
 
     status = 400
     code = "destination_in_source"
+
+
+class OverLimit(BucketzipError):
+    """The sources hold more than the request allows. Ask for less, or raise its limit."""
+
+    status = 400
+    code = "over_limit"
 
 
 class NothingToZip(BucketzipError):
@@ -164,7 +239,7 @@ class NoSuchUpload(NoSuchObject):
 
 
 class DestinationExists(BucketzipError):
-    """There is an object at the destination already. Name another, or say what is to be done with `if_exists`."""
+    """There is an object at the destination already. Name another."""
 
     status = 409
     code = "destination_exists"
@@ -228,6 +303,27 @@ class CredentialsExpired(BucketzipError):
     code = "credentials_expired"
     retryable = True
     retry_after_seconds = 30
+
+
+class KeysExpired(BucketzipError):
+    """The keys that came with the request have expired. Ask again with new ones; a job is resumed with them."""
+
+    status = 403
+    code = "keys_expired"
+
+
+class KeysRefused(BucketzipError):
+    """S3 does not take the keys that came with the request. Ask again with right ones; a job is resumed with them."""
+
+    status = 403
+    code = "keys_refused"
+
+
+class RoleRefused(BucketzipError):
+    """This server may not assume the role that the request names."""
+
+    status = 403
+    code = "role_refused"
 
 
 class NoCredentials(BucketzipError):

@@ -4,11 +4,13 @@ import json
 import logging
 import re
 import sys
+import textwrap
 from datetime import UTC, datetime
 from typing import Protocol
 
 # Keys and error texts come from elsewhere, and must not make lines of their own or reach into a terminal.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL_WITHIN = re.compile(r"(?!\n)[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -30,6 +32,10 @@ def _when(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
 
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
 class TextFormatter(logging.Formatter):
     """`time level message name=value ...`."""
 
@@ -37,8 +43,12 @@ class TextFormatter(logging.Formatter):
         """One line, and the traceback where there is one."""
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
         line = f"{_when(record)} {record.levelname.lower()} {record.getMessage()}{fields}"
-        line = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), line)
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        line = _CONTROL.sub(_escaped, line)
+        if not record.exc_info:
+            return line
+        # Indented, since what others made us quote may look like a line of its own.
+        traceback = _CONTROL_WITHIN.sub(_escaped, self.formatException(record.exc_info))
+        return f"{line}\n{textwrap.indent(traceback, '    ', lambda _: True)}"
 
 
 class JsonFormatter(logging.Formatter):
@@ -54,7 +64,8 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             event["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(event, default=str, ensure_ascii=False)
+        line = json.dumps(event, default=str, ensure_ascii=False)
+        return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
 def configure(log_format: str, level: str, stream: Stream | None = None) -> None:

@@ -1,74 +1,77 @@
 """What every process of a machine has, whatever it does with it: built here by hand, once, without HTTP.
 
-credentials -> S3 client -> ranged readers -> engine (budget, blocks) -> archives that are sent
-                         -> catalog        -> planning -> manifests, links, jobs -> runner
+account (`account.py`: credentials, and S3 as they show it) -> planning -> manifests, links, jobs -> runner
 """
 
 import asyncio
+import functools
 import os
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from bucketzip.account import Identity, Shared, identity_of, open_account
+from bucketzip.accounts import OpenAccounts
+from bucketzip.jobs.accounts import WritingAccount
 from bucketzip.jobs.archive_job import ArchivePlanning
 from bucketzip.jobs.archives import Archives
 from bucketzip.jobs.execution import BUILDS_AT_ONCE, COPIES_AT_ONCE, Widths
 from bucketzip.jobs.job_run import Tools
+from bucketzip.jobs.links import ResultLinks
 from bucketzip.jobs.runner import Runner
-from bucketzip.jobs.undo import Undo
+from bucketzip.jobs.undo import Leftovers
 from bucketzip.metrics import Metrics
-from bucketzip.plan.catalog import Catalog
-from bucketzip.plan.discovery import Discovery
+from bucketzip.notify.acceptance import Acceptance
+from bucketzip.notify.addresses import parse_networks
+from bucketzip.notify.callbacks import Callbacks
+from bucketzip.notify.event import Events
+from bucketzip.notify.mail import Mail, MailServer
+from bucketzip.notify.sender import Sender
+from bucketzip.plan.accounts import Accounts
 from bucketzip.plan.downloads import Downloads
-from bucketzip.s3.client import open_s3, tls_context
-from bucketzip.s3.copied_crcs import CopiedCrcs
+from bucketzip.plan.endpoints import AllowedEndpoints
+from bucketzip.plan.sealing import Given, Sealing
+from bucketzip.s3.client import Where, default_region, tls_context
 from bucketzip.s3.credentials import CredentialKeeper
-from bucketzip.s3.listing import S3Catalog
-from bucketzip.s3.multipart import S3Multipart
-from bucketzip.s3.probe import Prober
-from bucketzip.s3.reader import S3RangeReader
-from bucketzip.s3.reader_options import ReaderLimits, ReaderMetrics
-from bucketzip.s3.scratch import Place, Scratch
-from bucketzip.s3.versions import Versions
-from bucketzip.settings import Settings
+from bucketzip.settings import PREFIX, Settings
 from bucketzip.state.capabilities import Capabilities
-from bucketzip.state.crcs import CrcTable
 from bucketzip.state.database import open_database
+from bucketzip.state.deliveries import Deliveries, Kind
 from bucketzip.state.instance_key import load_instance_key
 from bucketzip.state.jobs import Jobs
 from bucketzip.state.links import Links
 from bucketzip.state.manifests import Manifests
-from bucketzip.state.probes import Probes, ScratchUploads
 from bucketzip.state.processes import join_processes
 from bucketzip.state.receipts import Receipts
+from bucketzip.state.tokens import Tokens
+from bucketzip.state.users import Users
 from bucketzip.transfer.budget import Budget
 from bucketzip.transfer.compressor import Compressor
-from bucketzip.transfer.opened import OpenArchives
-from bucketzip.transfer.ports import CrcMemory
-from bucketzip.transfer.pump import Engine
-
-LIST_CONNECTIONS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     """The parts that are used from outside. `downloads` and `runner` do nothing until their `running` is entered."""
 
-    catalog: Catalog
-    discovery: Callable[[], Discovery]
-    """A new one for each plan."""
-    crc_memory: CrcMemory
+    own: WritingAccount
+    """The account of the server itself."""
+    accounts: Accounts[WritingAccount]
+    sealing: Sealing
     manifests: Manifests
-    engine: Engine
     compressor: Compressor
-    archives: OpenArchives
     downloads: Downloads
     jobs: Archives
+    deliveries: Deliveries
+    result_links: ResultLinks
     runner: Runner
-    undo: Undo
+    leftovers: Leftovers
+    users: Users
+    tokens: Tokens
+    capabilities: Capabilities
     check_credentials: Callable[[], object]
-    """Raises what keeps this process from having any."""
+    """Raises what keeps this process from having any of its own."""
 
 
 @asynccontextmanager
@@ -80,55 +83,19 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
         )
         database = await stack.enter_async_context(open_database(settings.state_dir))
         key = await asyncio.to_thread(load_instance_key, settings.state_dir)
-        processes = await stack.enter_async_context(join_processes(settings.state_dir))
-        memory = CrcTable(database)
-
-        keeper = await stack.enter_async_context(CredentialKeeper().running())
-        s3 = await stack.enter_async_context(
-            open_s3(keeper, max_connections=LIST_CONNECTIONS, requests=metrics.api_requests)
+        capabilities = Capabilities(key)
+        endpoints = AllowedEndpoints(settings.allowed_endpoints)
+        sealing = Sealing(key, endpoints)
+        shared = Shared(
+            settings=settings,
+            metrics=metrics,
+            database=database,
+            manifests=manifests,
+            processes=await stack.enter_async_context(join_processes(settings.state_dir)),
+            budget=Budget(settings.memory_bytes // settings.processes, now=time.monotonic),
+            tls=await asyncio.to_thread(tls_context),
         )
-        scratch = await stack.enter_async_context(
-            Scratch(s3, ScratchUploads(database), processes, _place(settings.scratch)).running()
-        )
-        prober = Prober(s3, scratch, Probes(database))
-        remote = None if settings.scratch == "off" else CopiedCrcs(scratch, prober)
-        catalog = S3Catalog(s3, keeper, Versions(s3, wanted=settings.pin_versions))
-        reader = await stack.enter_async_context(
-            S3RangeReader(
-                s3,
-                keeper,
-                ReaderMetrics(
-                    metrics.range_get_seconds,
-                    metrics.range_gets,
-                    metrics.retries,
-                    metrics.received_bytes,
-                    metrics.hedges,
-                    metrics.hedges_won,
-                ),
-                ReaderLimits(
-                    connections=settings.s3_connections,
-                    tries=settings.s3_tries,
-                    stall_seconds=settings.s3_stall_seconds,
-                    slow_down_seconds=settings.s3_slow_down_seconds,
-                    hedging=settings.s3_hedging,
-                ),
-                await asyncio.to_thread(tls_context),
-            ).running()
-        )
-        budget = Budget(settings.memory_bytes // settings.processes, now=time.monotonic)
-        metrics.budget_bytes.set(budget.total_bytes)
-        metrics.budget_used_bytes.set_function(lambda: budget.used_bytes)
-        metrics.connections.set_function(lambda: reader.open_connections)
-        metrics.waiting.set_function(lambda: reader.waiting)
-        metrics.concurrency_limit.set_function(lambda: reader.concurrency_limit)
-
-        engine = Engine(
-            reader,
-            budget,
-            range_bytes=settings.s3_range_bytes,
-            reads_at_once=settings.s3_connections,
-            stall_seconds=settings.client_stall_seconds,
-        )
+        _measure(shared)
         compressor = Compressor(
             max(1, (os.cpu_count() or 1) // settings.processes),
             in_bytes=metrics.deflate_in_bytes,
@@ -136,52 +103,102 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
         )
         stack.callback(compressor.close)
         metrics.deflate_threads_busy.set_function(lambda: compressor.busy)
-        archives = await stack.enter_async_context(OpenArchives(manifests.open, engine, memory, remote).running())
+        keeper = CredentialKeeper()
+        ours = Identity(keeper=keeper, where=Where(await default_region(keeper)))
+        own = await stack.enter_async_context(open_account(shared, ours))
 
-        def discovery() -> Discovery:
-            return Discovery(memory, remote, most_copied_bytes=settings.scratch_bytes)
+        def open_given(given: Given) -> AbstractAsyncContextManager[WritingAccount]:
+            return open_account(shared, identity_of(given, ours, sealing, endpoints))
 
-        jobs, multipart = Jobs(database), S3Multipart(s3, prober)
-        tools = Tools(
-            jobs,
-            Receipts(database),
-            ArchivePlanning(catalog, manifests, memory, multipart, most_built_bytes=settings.part_bytes),
-            archives,
-            engine,
-            multipart,
-            Widths(asyncio.Semaphore(COPIES_AT_ONCE), asyncio.Semaphore(BUILDS_AT_ONCE)),
-            metrics.archives_ended,
-            settings.job_patience_seconds,
+        accounts = await stack.enter_async_context(OpenAccounts(own, sealing, open_given).running())
+        jobs = Jobs(database, resume_seconds=settings.resume_seconds)
+        links, deliveries = Links(database), Deliveries(database)
+        networks, tls = parse_networks(settings.callback_networks), functools.cache(ssl.create_default_context)
+        acceptance = Acceptance(networks, _missing_for_mail(settings))
+        sender = Sender(
+            deliveries,
+            Events(jobs, links, capabilities, settings.public_url),
+            {Kind.CALLBACK: Callbacks(key, networks, tls), Kind.EMAIL: Mail(_mail_server(settings), tls)},
+            metrics.deliveries,
         )
-        runner = Runner(tools, processes.own)
+        receipts = Receipts(database)
+        widths = Widths(asyncio.Semaphore(COPIES_AT_ONCE), asyncio.Semaphore(BUILDS_AT_ONCE))
+
+        def tools(account: WritingAccount) -> Tools:
+            return Tools(
+                jobs,
+                receipts,
+                ArchivePlanning(account, manifests, most_built_bytes=settings.part_bytes),
+                account.archives,
+                account.engine,
+                account.multipart,
+                widths,
+                metrics.archives_ended,
+                settings.job_patience_seconds,
+            )
+
+        runner = Runner(jobs, accounts, tools, shared.processes.own, beside=sender.run)
         yield Machine(
-            catalog=catalog,
-            discovery=discovery,
-            crc_memory=memory,
+            own=own,
+            accounts=accounts,
+            sealing=sealing,
             manifests=manifests,
-            engine=engine,
             compressor=compressor,
-            archives=archives,
             downloads=Downloads(
-                Links(database),
+                links,
                 manifests,
-                catalog,
-                processes,
-                Capabilities(key),
-                discovery=discovery,
+                accounts,
+                shared.processes,
+                capabilities=capabilities,
+                sealing=sealing,
                 ways=metrics.crcs,
                 sweep_jobs=lambda: jobs.sweep(settings.jobs_kept_seconds),
+                check=acceptance.check,
             ),
-            jobs=Archives(jobs, wake=runner.wake, outcomes=metrics.archives_ended),
+            jobs=Archives(
+                jobs,
+                sealing,
+                wake=runner.wake,
+                capabilities=capabilities,
+                outcomes=metrics.archives_ended,
+                check=acceptance.check,
+            ),
+            result_links=ResultLinks(jobs, accounts, capabilities),
+            deliveries=deliveries,
             runner=runner,
-            undo=tools.undo,
+            leftovers=Leftovers(jobs, accounts),
+            users=Users(database),
+            tokens=Tokens(key),
+            capabilities=capabilities,
             check_credentials=keeper.current,
         )
 
 
-def _place(scratch: str) -> Place:
-    """Where scratch uploads go, by the setting."""
-    if scratch in {"auto", "off"}:
-        return Place()
-    bucket, _, prefix = scratch.removeprefix("s3://").partition("/")
-    return Place(bucket, prefix)
+def _measure(shared: Shared) -> None:
+    """What is counted somewhere already, over all accounts."""
+    metrics, readers, budget = shared.metrics, shared.readers, shared.budget
+    metrics.budget_bytes.set(budget.total_bytes)
+    metrics.budget_used_bytes.set_function(lambda: budget.used_bytes)
+    metrics.connections.set_function(lambda: sum(each.open_connections for each in readers))
+    metrics.waiting.set_function(lambda: sum(each.waiting for each in readers))
+    most = shared.settings.s3_connections
+    metrics.concurrency_limit.set_function(lambda: min((each.concurrency_limit for each in readers), default=most))
+
+
+def _missing_for_mail(settings: Settings) -> tuple[str, ...]:
+    """The settings that mail wants and that are not there; a mail without a link is worth nothing."""
+    wanted = ("smtp_host", "mail_from", "public_url")
+    return tuple(f"{PREFIX}{name.upper()}" for name in wanted if not getattr(settings, name))
+
+
+def _mail_server(settings: Settings) -> MailServer | None:
+    if _missing_for_mail(settings):
+        return None
+    return MailServer(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        tls=settings.smtp_tls,
+        user=settings.smtp_user,
+        password=settings.smtp_password.get_secret_value(),
+        sender=settings.mail_from,
+    )

@@ -40,6 +40,13 @@ class Metrics:
             ["code"],
             registry=registry,
         )
+        self.auth_failures = Counter(
+            "bucketzip_auth_failures_total",
+            "Requests refused for who asked, by reason: no_token, bad_token, expired_token, revoked_token, "
+            "wrong_secret, too_many_attempts, forbidden, cross_site.",
+            ["reason"],
+            registry=registry,
+        )
         self.downloads_active = Gauge("bucketzip_downloads_active", "Archives being streamed now.", registry=registry)
         self.downloads = Counter(
             "bucketzip_downloads_total",
@@ -121,6 +128,18 @@ class Metrics:
             "bucketzip_archives_total",
             "Archives to be written into buckets, by how they ended: succeeded, failed, cancelled.",
             ["outcome"],
+            registry=registry,
+        )
+        self.deliveries = Counter(
+            "bucketzip_deliveries_total",
+            "Attempts to tell of an end by a callback or a mail: delivered, retried (it will be tried again), failed.",
+            ["kind", "outcome"],
+            registry=registry,
+        )
+        self.deliveries_waiting = Gauge(
+            "bucketzip_deliveries_waiting",
+            "Callbacks and mails of this machine that are not delivered yet.",
+            ["kind"],
             registry=registry,
         )
         self.api_requests = Counter(

@@ -4,12 +4,14 @@ Built once at start and passed down; the core takes plain numbers, never `Settin
 (AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL_S3, ...) are botocore's and work as everywhere.
 """
 
+import ipaddress
 import os
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "BUCKETZIP_"
@@ -31,6 +33,15 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "",
         description="How users reach this server, as https://zip.example.com; else links have the request's address.",
+    )
+    trusted_cidrs: str = Field(
+        "", description="Networks whose machines need no token, as 10.0.0.0/8,fd00::/8; what they make is nobody's."
+    )
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="A token for GET /metrics alone, for Prometheus on another machine."
+    )
+    client_read_seconds: float = Field(
+        60, ge=1, le=3600, description="How long a client may take to send a request's head, and then its body."
     )
     memory_bytes: int = Field(
         128 * MIB,
@@ -100,11 +111,54 @@ class Settings(BaseSettings):
         le=10 * 365 * 86400,
         description="How long archives written into buckets are still listed once they are done.",
     )
+    resume_seconds: int = Field(
+        86400,
+        ge=60,
+        le=30 * 86400,
+        description="How long an archive whose credentials have expired waits for others, with its upload.",
+    )
+    allow_endpoints: str = Field(
+        "",
+        description="Endpoints that may come with the keys of a request: hosts or globs of hosts, with commas between.",
+    )
+    callback_networks: str = Field(
+        "",
+        description="Private networks that callbacks may reach, as 10.1.0.0/16,fd12::/48; else public addresses only.",
+    )
+    smtp_host: str = Field("", description="Server that mail is handed to; without one no mail is sent.")
+    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the connection to it is secured: from its start (tls), a little later, or not."
+    )
+    smtp_user: str = Field("", description="Who this server is to it; needs a password and TLS.")
+    smtp_password: SecretStr = Field(
+        SecretStr(""), description="The password; give it by the environment, where no list of processes shows it."
+    )
+    mail_from: str = Field("", description="Who mail is from: zip@example.com, or Archives <zip@example.com>.")
     drain_seconds: float = Field(30, ge=0, le=86400, description="How long running downloads may go on after SIGTERM.")
     log_format: Literal["text", "json"] = Field(
         "text", description="One line an event: for people, or one JSON object."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+
+    @property
+    def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """What trusted_cidrs names."""
+        return _networks(self.trusted_cidrs)
+
+    @field_validator("trusted_cidrs")
+    @classmethod
+    def _trusted_cidrs(cls, cidrs: str) -> str:
+        try:
+            _networks(cidrs)
+        except ValueError as error:
+            raise ValueError(f"is written 10.0.0.0/8,fd00::/8 ({error})") from error
+        return cidrs
+
+    @property
+    def allowed_endpoints(self) -> tuple[str, ...]:
+        """The hosts and globs of `allow_endpoints`."""
+        return tuple(each.strip() for each in self.allow_endpoints.split(",") if each.strip())
 
     @field_validator("public_url")
     @classmethod
@@ -121,12 +175,41 @@ class Settings(BaseSettings):
             raise ValueError("is auto, off, or written s3://bucket/prefix/")
         return place
 
+    @field_validator("callback_networks")
+    @classmethod
+    def _callback_networks(cls, networks: str) -> str:
+        try:
+            for each in networks.split(","):
+                ipaddress.ip_network(each.strip() or "::/128")
+        except ValueError:
+            raise ValueError("is written 10.1.0.0/16,fd12::/48, with no bits set behind a prefix") from None
+        return networks
+
+    @field_validator("smtp_user")
+    @classmethod
+    def _smtp_user(cls, user: str, info: ValidationInfo) -> str:
+        if user and info.data.get("smtp_tls") == "none":
+            raise ValueError("would be sent in the clear, with its password: set smtp_tls")
+        return user
+
+    @field_validator("mail_from")
+    @classmethod
+    def _mail_from(cls, sender: str) -> str:
+        address = r"[^@\s<>,;:()\"]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
+        if sender and not re.fullmatch(rf"{address}|[^<>,;:()\"@\x00-\x1f\x7f]+ <{address}>", sender):
+            raise ValueError("is written zip@example.com, or Archives <zip@example.com>")
+        return sender
+
     @field_validator("processes")
     @classmethod
     def _processes(cls, processes: int, info: ValidationInfo) -> int:
         if info.data.get("memory_bytes", LEAST_MEMORY_BYTES * processes) < LEAST_MEMORY_BYTES * processes:
             raise ValueError(f"memory_bytes must be at least {LEAST_MEMORY_BYTES} for each process")
         return processes
+
+
+def _networks(cidrs: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(each.strip()) for each in cidrs.split(",") if each.strip())
 
 
 def misspelt() -> list[str]:

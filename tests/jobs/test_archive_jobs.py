@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bucketzip.jobs import job_run
+from bucketzip.jobs.prices import list_price_usd
 from tests.faults import lies, lies_about_checksums
 from tests.faults.asked import Asked
 from tests.faults.http_reply import Reply
@@ -83,11 +84,21 @@ async def test_an_archive_of_all_kinds_opens_everywhere(
     assert result["copied_bytes"] + result["built_bytes"] == len(archive)
     assert job["notes"] == []
     assert asked_for(stub, "UploadPartCopy") + asked_for(stub, "UploadPart") == result["parts"]
+    sent, came = result["requests"], stub.counts
+    assert sent.pop("GetObject") >= came.pop("GetObject"), "one may be broken off before it comes"
+    assert sent == came, "all that was asked was asked for it"
+    assert result["list_price_usd"] > list_price_usd(came) > 0
+    assert set(result["phases"]) == {"planning", "running", "finishing"}
+    assert all(seconds > 0 for seconds in result["phases"].values())
+    assert sum(result["phases"].values()) <= result["seconds"] + 1  # that is told by a clock of whole seconds
+    assert result["skipped"] == {"count": 0, "objects": []}
 
 
 async def test_what_is_missing_may_be_told_in_the_archive(stub: LyingS3, client: Client) -> None:
     contents = fill(stub, {"a": 100})
-    await client.archived("s3://stub/in/", "s3://stub/nothing", on_missing="skip")
+    job = await client.archived("s3://stub/in/", "s3://stub/nothing", on_missing="skip")
+    (skipped,) = job["result"]["skipped"]["objects"]
+    assert (skipped["url"], skipped["code"]) == ("s3://stub/nothing", "no_such_object")
     archive = stored(stub)
     told = archive[archive.index(b"Not in this archive") : archive.index(b"PK\1\2")]
     assert b"s3://stub/nothing\tno_such_object" in told
@@ -99,6 +110,7 @@ async def test_or_keeps_it_from_being_made(stub: LyingS3, client: Client) -> Non
     job = await client.failed("s3://stub/in/", "s3://stub/nothing")
     assert job["error"]["code"] == "no_such_object"
     assert "s3://stub/nothing" in job["error"]["detail"]
+    assert job["error"]["detail"].endswith(' (or ask with "on_missing": "skip")')
     assert asked_for(stub, "CreateMultipartUpload") == 0
 
 
@@ -137,6 +149,7 @@ async def test_what_is_there_already(stub: LyingS3, client: Client) -> None:
     stub.objects.put(KEY, b"of somebody else")
     job = await client.failed()
     assert job["error"]["code"] == "destination_exists"
+    assert job["error"]["detail"].endswith(' (or ask with "if_exists": "replace" or "rename")')
     assert stored(stub) == b"of somebody else"
 
     job = await client.archived(if_exists="rename")
@@ -205,6 +218,19 @@ async def test_unless_it_may_be_left_out(stub: LyingS3, client: Client, gone: st
     (note,) = job["notes"]
     assert note.startswith("planned anew: ")
     assert gone in note
+    (skipped,) = job["result"]["skipped"]["objects"]
+    assert (skipped["url"], skipped["code"]) == (f"s3://stub/in/{gone}", "no_such_object")
+
+
+async def test_one_that_changed_is_not_left_out(stub: LyingS3, client: Client) -> None:
+    """It is there, and nobody said that another one would do."""
+    fill(stub, TWO)
+    meanwhile(stub, lambda: stub.objects.put("in/1.bin", b"another" * 2 * MIB))
+    job = await client.failed(on_missing="skip")
+    assert job["error"]["code"] == "source_changed"
+    assert "s3://stub/in/1.bin" in job["error"]["detail"]
+    assert asked_for(stub, "CreateMultipartUpload") == 1
+    assert_nothing_left(stub)
 
 
 async def test_but_not_again_and_again(stub: LyingS3, client: Client) -> None:

@@ -12,9 +12,12 @@ from bucketzip.jobs import requested
 from bucketzip.jobs.archives import LOOK_SECONDS, Archives
 from bucketzip.jobs.model import Job, State
 from bucketzip.metrics import Metrics
+from bucketzip.state.capabilities import Capabilities
 from bucketzip.state.database import open_database
+from bucketzip.state.instance_key import KEY_BYTES, InstanceKey
 from bucketzip.state.jobs import Jobs
 from tests.jobs.making import archive_request
+from tests.plan.planning import SEALING
 
 
 class Machine:
@@ -24,7 +27,13 @@ class Machine:
         self.jobs = jobs
         self.woken = 0
         self.metrics = Metrics()
-        self.archives = Archives(jobs, self._wake, outcomes=self.metrics.archives_ended)
+        self.archives = Archives(
+            jobs,
+            SEALING,
+            self._wake,
+            capabilities=Capabilities(InstanceKey(bytes(KEY_BYTES))),
+            outcomes=self.metrics.archives_ended,
+        )
 
     def _wake(self) -> None:
         self.woken += 1

@@ -7,6 +7,7 @@ of times.
 import asyncio
 import os
 import random
+import resource
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,8 @@ import aiohttp
 import pytest
 
 from tests.command import Serving, serving
+from tests.faults.asked import Asked
+from tests.faults.http_reply import Reply
 from tests.faults.lying_s3 import LyingS3, Predicate, anything, does
 from tests.jobs.archiving import (
     MIB,
@@ -23,6 +26,7 @@ from tests.jobs.archiving import (
     Moment,
     Told,
     assert_holds,
+    away,
     fill,
     receipted,
     sends,
@@ -32,6 +36,9 @@ from tests.jobs.archiving import (
 from tests.web.serving import stub_environment
 
 SEEDS = int(os.environ.get("SEEDS", "6"))
+AWAY_SECONDS = float(os.environ.get("AWAY_SECONDS", "0"))
+"""How long S3 is, in real time: a minute in `make chaos`. `test_job_ends.py` has the same with shorter pauses."""
+FULL_SECONDS = 0.5
 BATCH = 3
 """A test has 60 s."""
 KEY = "out/{}.zip"
@@ -178,6 +185,54 @@ async def test_another_process_of_the_machine_takes_over(machine: Machine, tmp_p
         await first.ended(30)
         await machine.come_to_its_end(client, "handed over", job_id)
     assert stub.uploads_left == []
+
+
+async def test_a_disk_that_is_full_for_a_while_only_delays_it(machine: Machine) -> None:
+    """By a limit of the kernel's on a process that runs, which any user may set: no file takes a byte any more."""
+    stub, key = machine.stub, KEY.format("full")
+    full = asyncio.Event()
+    async with machine.started() as (server, client):
+        pid = server.process.pid
+        _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+
+        def fill_up(asked: Asked, honest: Reply) -> Reply:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, most))
+            full.set()
+            return honest
+
+        stub.on(sends(key), fill_up, skip=3, times=1)
+        job_id = await machine.begin(client, "full")
+        await full.wait()
+        await asyncio.sleep(FULL_SECONDS)  # what was half way is there then, or is not
+        had = receipted(machine.state)
+        await asyncio.sleep(FULL_SECONDS)
+        assert receipted(machine.state) == had, "nothing could be written down"
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
+        await machine.come_to_its_end(client, "full", job_id)
+    assert set(times_sent(stub, key).values()) == {1}, "what was sent is not sent again for want of room"
+    assert stub.uploads_left == []
+
+
+if AWAY_SECONDS:
+
+    @pytest.mark.timeout(180 + AWAY_SECONDS)
+    async def test_s3_is_away_for_so_long(machine: Machine) -> None:
+        """The job waits, and goes on where it stood."""
+        stub, key = machine.stub, KEY.format("away")
+        gone = asyncio.Event()
+
+        def go(asked: Asked, honest: Reply) -> Reply:
+            gone.set()
+            return away()(asked, honest)
+
+        async with machine.started() as (_, client):
+            stub.on(lambda _: sum(map(sends(key), stub.requests)) > 5, go)
+            job_id = await machine.begin(client, "away")
+            await gone.wait()
+            await asyncio.sleep(AWAY_SECONDS)
+            stub.stop_lying()
+            await machine.come_to_its_end(client, "away", job_id)
+        assert stub.uploads_left == []
 
 
 async def _some_moment(stub: LyingS3, dice: random.Random, end: Coroutine[None, None, Told]) -> None:

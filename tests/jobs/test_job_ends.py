@@ -159,6 +159,32 @@ async def test_patience_has_an_end(stub: LyingS3, state: Path, start: Starts) ->
         await _undone(stub)
 
 
+async def test_s3_is_away_for_longer_than_anything_is_tried(
+    stub: LyingS3, state: Path, start: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A minute, scaled: many times the longest pause. What has a receipt is not sent again."""
+    monkeypatch.setattr(patience, "LONGEST_PAUSE_SECONDS", 0.05)
+    contents = fill(stub, EIGHT)
+    gone = asyncio.Event()
+
+    def go(asked: Asked, honest: Reply) -> Reply:
+        gone.set()
+        return away()(asked, honest)
+
+    stub.on(once_sent(stub, 5), go)
+    async with start(state) as client:
+        job_id = await client.begin()
+        await gone.wait()
+        await asyncio.sleep(1)
+        had, before = receipted(state), times_sent(stub)
+        stub.stop_lying()
+        job = await client.until(job_id)
+    assert job["state"] == "succeeded", job
+    assert_archived(stub, contents)
+    assert had
+    assert {part for part, times in times_sent(stub).items() if times > before[part]}.isdisjoint(had)
+
+
 async def _undone(stub: LyingS3) -> None:
     """S3 is there again, and the upload soon is not."""
     looked = asyncio.Event()

@@ -138,6 +138,7 @@ def test_a_job_that_was_just_accepted() -> None:
         "cancel_reason": None,
         "notes": [],
         "result": None,
+        "deliveries": [],
     }
 
 
@@ -145,4 +146,6 @@ def test_a_job_that_failed_says_why_and_one_that_succeeded_what_came_of_it() -> 
     failed = as_json(made_job(state=State.FAILED, error_code="access_denied", error_detail="s3://x/y"), NOW)
     assert failed["error"] == {"code": "access_denied", "detail": "s3://x/y"}
     done = as_json(made_job(state=State.SUCCEEDED, result='{"etag": "e"}', notes='["n"]', finished_at=NOW), NOW)
-    assert (done["result"], done["notes"], done["finished_at"]) == ({"etag": "e"}, ["n"], "2023-11-14T22:13:20Z")
+    assert (done["notes"], done["finished_at"]) == (["n"], "2023-11-14T22:13:20Z")
+    nothing = {"skipped": {"count": 0, "objects": []}, "link": None, "link_expires_at": None}
+    assert done["result"] == {"etag": "e", **nothing}

@@ -9,11 +9,18 @@ from bucketzip.archive.manifest import Manifest, Source
 from bucketzip.errors import NoSuchObject
 from bucketzip.plan.catalog import Catalog, Listed, Pages
 from bucketzip.plan.discovery import Discovery
+from bucketzip.plan.endpoints import AllowedEndpoints
 from bucketzip.plan.planner import Planner
 from bucketzip.plan.request import DownloadRequest
+from bucketzip.plan.sealing import Sealing
+from bucketzip.state.instance_key import InstanceKey
 from bucketzip.transfer.ports import CrcMemory, RemoteCrcs
 
 SOME_TIME = 1_700_000_000
+
+
+KEY = InstanceKey(b"k" * 32)
+SEALING = Sealing(KEY, AllowedEndpoints())
 
 
 class Planned:

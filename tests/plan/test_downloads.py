@@ -14,19 +14,23 @@ from bucketzip.archive.layout import Layout
 from bucketzip.errors import SourceChanged
 from bucketzip.metrics import Metrics
 from bucketzip.plan import downloads as module
+from bucketzip.plan.accounts import Account
 from bucketzip.plan.catalog import Catalog, Listed, Pages
 from bucketzip.plan.downloads import Downloads
 from bucketzip.plan.request import DownloadRequest
 from bucketzip.state.capabilities import Capabilities, hash_capability
 from bucketzip.state.database import open_database
-from bucketzip.state.instance_key import InstanceKey
 from bucketzip.state.job_states import State
 from bucketzip.state.jobs import Jobs
 from bucketzip.state.links import Link, Links
 from bucketzip.state.manifests import GRACE_SECONDS, Manifests
 from bucketzip.state.processes import join_processes
+from bucketzip.transfer.budget import Budget
+from bucketzip.transfer.fetch import Fetch
+from bucketzip.transfer.opened import OpenArchives
+from bucketzip.transfer.pump import Engine
 from tests.jobs.making import made_job
-from tests.plan.planning import Shelf, discovery, listed
+from tests.plan.planning import KEY, SEALING, Memory, Shelf, discovery, listed
 
 REQUEST = DownloadRequest.model_validate({"sources": ["s3://bucket"], "filename": "x"})
 GONE = DownloadRequest.model_validate({"sources": ["s3://bucket/gone"]})
@@ -45,6 +49,40 @@ class Waiting(Shelf):
         await self.may.wait()
         async for page in super().pages(bucket, prefix):
             yield page
+
+
+class NothingToRead:
+    """A reader for those who only plan."""
+
+    def start(self, fetch: Fetch) -> None:
+        raise AssertionError("nothing is read here")
+
+    def cancel(self, fetch: Fetch) -> None:
+        raise AssertionError("nothing is read here")
+
+    async def read(self, bucket: str, key: str, *, most_bytes: int) -> bytes:
+        raise AssertionError("nothing is read here")
+
+
+class OnlyOne:
+    """One account, with a catalog in memory. `used` has the credentials of those who used it."""
+
+    def __init__(self, catalog: Catalog, manifests: Manifests) -> None:
+        self.used: list[str | None] = []
+        engine = Engine(NothingToRead(), Budget(1 << 24, now=time.monotonic))
+        self._account = Account(
+            catalog=catalog,
+            discovery=discovery,
+            engine=engine,
+            archives=OpenArchives(manifests.open, engine, Memory(), None),
+            crc_memory=Memory(),
+            small_objects=NothingToRead(),
+        )
+
+    @asynccontextmanager
+    async def using(self, sealed: str | None) -> AsyncIterator[Account]:
+        self.used.append(sealed)
+        yield self._account
 
 
 class Machine:
@@ -66,10 +104,10 @@ async def process(directory: Path, catalog: Catalog, *, most_bytes: int = 1 << 2
         async with Downloads(
             links,
             manifests,
-            catalog,
+            OnlyOne(catalog, manifests),
             processes,
-            Capabilities(InstanceKey(b"k" * 32)),
-            discovery=discovery,
+            capabilities=Capabilities(KEY),
+            sealing=SEALING,
             ways=Metrics().crcs,
             sweep_jobs=lambda: jobs.sweep(3600),
         ).running() as downloads:

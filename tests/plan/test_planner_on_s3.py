@@ -107,7 +107,7 @@ async def test_globs_choose_among_what_a_source_has(catalog: S3Catalog, corner: 
     assert await chosen(include=["*.jpg", "c.*"]) == {"b.jpg", "dir/c.txt"}
 
 
-async def test_a_missing_source_fails_and_says_what_to_do(catalog: S3Catalog, corner: Corner) -> None:
+async def test_a_missing_source_fails_and_is_named(catalog: S3Catalog, corner: Corner) -> None:
     await corner.fill("there.txt")
     with pytest.raises(NoSuchObject) as caught:
         await plan(catalog, corner.url("gone.txt"), corner.url("there.txt"), corner.url("also/gone"))
@@ -115,7 +115,7 @@ async def test_a_missing_source_fails_and_says_what_to_do(catalog: S3Catalog, co
     assert f"there is no object and no folder {corner.url('gone.txt')}" in said
     assert corner.url("also/gone") in said
     assert "there.txt" not in said
-    assert '"on_missing": "skip"' in said
+    assert "on_missing" not in said, "that is for whoever knows how it is spelt"
 
 
 async def test_a_missing_source_is_left_out_and_listed_where_asked(catalog: S3Catalog, corner: Corner) -> None:

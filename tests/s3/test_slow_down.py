@@ -2,18 +2,27 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
+from botocore.retries.standard import ExponentialBackoff
 
+from bucketzip.archive.crc import crc32
+from bucketzip.archive.manifest import Source
 from bucketzip.errors import SlowDown
+from bucketzip.jobs import patience
+from bucketzip.jobs.ports import Destination, Done, Options
 from bucketzip.s3.concurrency import LEAST
 from tests.faults import lies
 from tests.faults.asked import Asked
 from tests.faults.content import Synthetic
 from tests.faults.documents import error
 from tests.faults.http_reply import Reply
-from tests.faults.lying_s3 import Lie, LyingS3, gets
+from tests.faults.lying_s3 import Lie, LyingS3, does, gets
 from tests.s3.reading import eventually, fails_with, of_stub, reading, stubbed
+from tests.s3.uploading import uploading
 
 KIB, MIB = 1 << 10, 1 << 20
 OBJECTS = {"small": Synthetic(10 * KIB, 1), "large": Synthetic(2 * MIB + 3, 3)}
@@ -44,6 +53,37 @@ async def test_the_number_that_is_taken_is_found() -> None:
         assert reader.retries("slow_down") == len(refused)
         assert (len(refused) - found) / (len(stub.requests) - asked) < 0.2
         assert stub.most_under_way <= 64
+
+
+@pytest.mark.parametrize("operation", ["UploadPartCopy", "UploadPart"])
+async def test_so_it_is_for_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
+    """Sixteen at once, as jobs send them, each again until it is taken."""
+    monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.02)
+    refused: list[float] = []
+    async with LyingS3(OBJECTS) as stub, uploading(of_stub(stub), tmp_path) as multipart:
+        upload = await multipart.create(Destination(stub.bucket, "out.zip"), Options(), "token")
+        small = stubbed(stub, "small")
+        source = Source(small.bucket, small.key, small.etag, "")
+        body = memoryview(bytes(10 * KIB))
+
+        async def send(number: int) -> Done:
+            if operation == "UploadPart":
+                return await multipart.put(upload, number, body, crc32(body))
+            return await multipart.copy(upload, number, source, (0, 10 * KIB), whole=True)
+
+        async def work(numbers: Iterator[int]) -> None:
+            for number in numbers:
+                await patient.with_(partial(send, number))
+
+        patient = patience.Patience(30)
+        stub.on(does(operation), at_most(stub, 4, refused))
+        found = asked = 0
+        for numbers in (iter(range(1, 61)), iter(range(61, 161))):
+            found, asked = len(refused), stub.counts[operation]
+            await asyncio.gather(*(work(numbers) for _ in range(16)))
+        assert (len(refused) - found) / (stub.counts[operation] - asked) < 0.25
+        assert len(await multipart.listed(upload)) == 160
 
 
 async def test_it_recovers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -340,12 +340,39 @@ async def test_the_sweep_forgets_what_ended_long_ago_and_its_receipts(
     assert await jobs.add(again) == again, "the key is free again"
 
 
+async def test_the_sweep_leaves_jobs_whose_link_still_works(jobs: Jobs, clock: Clock) -> None:
+    job = await brought_to(jobs, State.FINISHING)
+    await jobs.transition(job.id, State.FINISHING, State.SUCCEEDED, result_expires_at=int(clock.now) + 100)
+    clock.now += 99
+    await jobs.sweep(10)
+    assert await jobs.get(job.id) is not None
+    clock.now += 1
+    await jobs.sweep(10)
+    assert await jobs.get(job.id) is None
+
+
+async def test_what_it_cost_is_kept_and_nobody_is_told(jobs: Jobs) -> None:
+    job = await brought_to(jobs, State.RUNNING)
+    await jobs.spent(job.id, '{"seconds": {"running": 1.0}}')
+    now = await known(jobs, job)
+    assert (now.spent, now.revision) == ('{"seconds": {"running": 1.0}}', job.revision)
+    ended = await jobs.transition(job.id, State.RUNNING, State.FAILED, spent="{}")
+    await jobs.spent(job.id, "of a process that was late")
+    assert await known(jobs, job) == ended
+
+
+async def test_a_job_is_found_by_the_link_to_its_result(jobs: Jobs) -> None:
+    first, second = [await jobs.add(made_job(result_capability_hash=each)) for each in (b"1", b"2")]
+    await jobs.add(made_job())
+    assert [await jobs.by_result(each) for each in (b"1", b"2", b"3")] == [first, second, None]
+
+
 async def test_the_sweep_tells_the_manifests_of_jobs_that_are_not_over(jobs: Jobs) -> None:
     for state in State:
         job = await brought_to(jobs, state, manifest=f"of {state}")
         assert job.manifest == f"of {state}"
     await brought_to(jobs, State.RUNNING, manifest="of running")
-    assert await jobs.sweep(1000) == {"of planning", "of running", "of finishing"}
+    assert await jobs.sweep(1000) == {"of queued", "of planning", "of running", "of finishing"}
 
 
 async def test_what_is_left_of_jobs_that_are_over_is_known_until_it_is_not(jobs: Jobs) -> None:

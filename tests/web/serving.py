@@ -1,6 +1,7 @@
 """The whole server in the test's own loop, on a real socket, against whatever S3 the environment names."""
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from blockbuster import blockbuster_ctx
 from bucketzip.app import build_app
 from bucketzip.settings import Settings
 from bucketzip.web import keys
-from bucketzip.web.middleware import AccessLogger
+from bucketzip.web.middleware import AccessLogger, unexpected
 
 
 class Answer(NamedTuple):
@@ -73,7 +74,7 @@ class Server:
 
     async def idle(self) -> None:
         """Wait until no download is active and nothing is held for one."""
-        budget = self.app[keys.ENGINE].budget
+        budget = self.app[keys.OWN].engine.budget
         for _ in range(200):
             if not await self.metric("bucketzip_downloads_active") and not budget.used_bytes:
                 return
@@ -83,19 +84,28 @@ class Server:
 
 @asynccontextmanager
 async def serving(
-    environment: Mapping[str, str], state: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any
+    environment: Mapping[str, str],
+    state: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    trusted_cidrs: str = "127.0.0.0/8",
+    **settings: Any,
 ) -> AsyncIterator[Server]:
-    """Serve from `environment`'s S3, with the state directory `state`."""
+    """Serve from `environment`'s S3, with the state directory `state`. Nobody here needs a token by default."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    app = build_app(Settings(port=0, state_dir=state, drain_seconds=0, **settings))
+    app = build_app(Settings(port=0, state_dir=state, drain_seconds=0, trusted_cidrs=trusted_cidrs, **settings))
     answers: list[Answer] = []
 
     async def note(request: web.Request, response: web.StreamResponse) -> None:
         answers.append(Answer(request.method, request.headers, response.status))
 
     app.on_response_prepare.append(note)
-    runner = web.AppRunner(app, handler_cancellation=True, access_log_class=AccessLogger, shutdown_timeout=0.1)
+    log = logging.getLogger("bucketzip.http")
+    log.addFilter(unexpected)
+    runner = web.AppRunner(
+        app, handler_cancellation=True, access_log_class=AccessLogger, logger=log, shutdown_timeout=0.1
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

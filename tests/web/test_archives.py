@@ -240,7 +240,7 @@ async def test_events_tell_all_from_now_to_the_end(server: Server, jobs: Jobs) -
     }
     assert [event.id for event in seen] == sorted({event.id for event in seen})
     assert seen[-1].data == (await call(server, "GET", f"/archives/{job_id}"))[1]
-    assert seen[-1].data["result"] == {"etag": "e"}
+    assert seen[-1].data["result"]["etag"] == "e"
 
 
 async def test_events_come_four_times_a_second_at_most(server: Server, jobs: Jobs) -> None:

@@ -64,7 +64,7 @@ async def test_a_slow_client_holds_little_and_nobody_up(
         url = await server.link("s3://stub/")
         slow = [asyncio.create_task(slowly(url, bytes_per_second=10_000, seconds=8)) for _ in range(3)]
         await asyncio.sleep(4)
-        budget = server.app[keys.ENGINE].budget
+        budget = server.app[keys.OWN].engine.budget
         assert budget.used_bytes <= 3 * 3 * MIB, "each holds one window and what is on its way"
         began = asyncio.get_running_loop().time()
         whole = await server.fetch(url)
@@ -123,7 +123,7 @@ async def test_entries_larger_than_the_memory_for_them_are_read_twice(
         alone = await server.zip("s3://stub/")
     async with serving(environment, tmp_path, monkeypatch, memory_bytes=16 * MIB) as server:
         url = await server.link("s3://stub/")
-        budget = server.app[keys.ENGINE].budget
+        budget = server.app[keys.OWN].engine.budget
         most = 0
 
         async def watch() -> None:
@@ -147,7 +147,7 @@ async def test_two_hundred_clients_at_once(
     async with serving(s3_server.environment(), tmp_path, monkeypatch) as server:
         url = await server.link(bucket.url())
         whole = await server.fetch(url)
-        budget = server.app[keys.ENGINE].budget
+        budget = server.app[keys.OWN].engine.budget
 
         async def one(number: int) -> bool:
             rate = 10_000 if number % 10 == 0 else 1 << 40

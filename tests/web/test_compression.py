@@ -105,7 +105,7 @@ async def test_sixteen_at_once_keep_to_the_budget(
     await bucket.put_many({f"in/{number}.txt": TEXT[number : number + MIB] for number in range(2)})
     async with serving(s3_server.environment(), tmp_path, monkeypatch, memory_bytes=16 * MIB) as server:
         link = await server.link(bucket.url("in/"), compression="deflate")
-        budget, most = server.app[keys.ENGINE].budget, 0
+        budget, most = server.app[keys.OWN].engine.budget, 0
 
         async def fetch() -> bytes:
             nonlocal most
@@ -132,7 +132,7 @@ async def test_one_too_many_is_told_to_come_back(
     await bucket.put("a.txt", TEXT)
     async with serving(s3_server.environment(), tmp_path, monkeypatch, memory_bytes=16 * MIB) as server:
         link = await server.link(bucket.url("a.txt"), compression="deflate")
-        budget = server.app[keys.ENGINE].budget
+        budget = server.app[keys.OWN].engine.budget
         others = [budget.join(wake=lambda: None, shed=lambda: None) for _ in range(31)]
         status, refused = await server.error(link)
         assert (status, refused["error"]) == (503, "too_busy")

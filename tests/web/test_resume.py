@@ -177,7 +177,7 @@ async def test_an_archive_that_nobody_sends_is_let_go(
     monkeypatch.setattr(opened, "RECENT_SECONDS", 0.0)
     stub.objects.put("a", b"1")
     assert await stub_server.zip("s3://stub/")
-    archives = stub_server.app[keys.ARCHIVES]
+    archives = stub_server.app[keys.OWN].archives
     for _ in range(60):
         if not archives._opened:
             return

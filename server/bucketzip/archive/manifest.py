@@ -89,11 +89,13 @@ class ManifestError(ValueError):
 class ManifestBuilder:
     """Takes entries in the order of the directory and writes the manifest.
 
-    Without `descriptors` the CRC of every entry stands in its header, however large the entry is.
+    Without `descriptors` the CRC of every entry stands in its header, however large the entry is. `origin` tells the
+    S3 that has the buckets from any other, where it is not the usual one.
     """
 
-    def __init__(self, *, descriptors: bool = True) -> None:
+    def __init__(self, *, descriptors: bool = True, origin: str = "") -> None:
         self._descriptors = descriptors
+        self._origin = origin
         self._sizes = array("Q")
         self._name_ends = array("Q")
         self._source_ends = array("Q")
@@ -174,7 +176,10 @@ class ManifestBuilder:
     def write(self, file: BinaryIO) -> str:
         """Write the manifest and return its digest (64 hex digits)."""
         positions, directory_at, content_bytes, directory_bytes = self._lay_out()
-        bucket_names = "\n".join(self._bucket_numbers).encode()
+        # The same bucket elsewhere is another one: so the digest is another one, too.
+        bucket_names = "\n".join(
+            [*self._bucket_numbers, self._origin] if self._origin else self._bucket_numbers
+        ).encode()
         made: dict[str, array[int] | bytes] = {
             "positions": positions,
             "directory_at": directory_at,

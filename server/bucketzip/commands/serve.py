@@ -23,7 +23,8 @@ _EXAMPLES = """examples:
   AWS_ENDPOINT_URL_S3=http://127.0.0.1:9000 bucketzip serve
 
 then:
-  curl -d '{"sources": ["s3://bucket/folder/"]}' http://127.0.0.1:8080/downloads
+  curl -H "Authorization: Bearer $(bucketzip user token)" -d '{"sources": ["s3://bucket/folder/"]}' \
+    http://127.0.0.1:8080/downloads
 
 Each option is also a variable: --state-dir is BUCKETZIP_STATE_DIR. AWS's own variables (AWS_REGION, AWS_PROFILE,
 AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3, AWS_CA_BUNDLE ...) work as everywhere.
@@ -64,7 +65,8 @@ async def _serve(settings: Settings) -> None:
         access_log_class=AccessLogger,
         logger=http_log,
         access_log=logging.getLogger("bucketzip.access"),
-        keepalive_timeout=60.0,
+        # Also for the first request's head, and for one that comes in pieces: aiohttp looks only whether it is there.
+        keepalive_timeout=settings.client_read_seconds,
     )
     await runner.setup()
     try:

@@ -17,7 +17,6 @@ _log = logging.getLogger(__name__)
 NOT_HERE = (
     "host",
     "port",
-    "public_url",
     "client_stall_seconds",
     "planning_wait_seconds",
     "run_jobs",

@@ -10,10 +10,11 @@ from bucketzip.commands import CommandError
 from bucketzip.commands.signals import Interrupted, interruptible
 from bucketzip.commands.zip_outcome import FAILED, GO_ON, zipping
 from bucketzip.errors import BucketzipError, ContentMismatch
-from bucketzip.jobs import requested
-from bucketzip.jobs.model import Job, State, as_json, progress
+from bucketzip.jobs import requested, skipped
+from bucketzip.jobs.model import Job, State, as_json, error_detail, progress
 from bucketzip.machine import Machine, open_machine
 from bucketzip.metrics import Metrics
+from bucketzip.plan.remedies import as_options
 from bucketzip.plan.request import ArchiveRequest
 from bucketzip.settings import Settings
 from bucketzip.state import workspaces
@@ -90,7 +91,7 @@ async def _discard(settings: Settings, line: StatusLine) -> _End:
 
 
 async def _end(machine: Machine, job: Job | None) -> _End:
-    await machine.undo.leftovers()
+    await machine.leftovers.abort()
     return _End(job, await machine.jobs.have_leftovers())
 
 
@@ -123,14 +124,16 @@ def _status(job: Job) -> str:
 def _told(job: Job, *, for_programs: bool) -> int:
     """Say what came of it; returns the exit status, or raises CommandError."""
     if for_programs:
-        print(json.dumps(as_json(job, time.time())))
+        print(json.dumps(as_json(job, time.time(), spell=as_options)))
     if job.state is not State.SUCCEEDED or job.result is None:
-        raise CommandError(printable(job.error_detail or f"it was {job.state}"), FAILED)
+        why = error_detail(job, as_options) if job.error_code else f"it was {job.state}"
+        raise CommandError(printable(why), FAILED)
     if not for_programs:
-        result = json.loads(job.result)
+        result, left_out = json.loads(job.result), skipped.told(job.skipped, 0)["count"]
         print(
             f"{printable(f's3://{job.bucket}/{job.key}')}: {entries(result['entries'])}, {result['bytes']:,} bytes in "
             f"{result['seconds']:.1f} s, of them {result['copied_bytes']:,} copied by S3 and "
-            f"{result['built_bytes']:,} through this host"
+            f"{result['built_bytes']:,} through this host; {sum(result['requests'].values()):,} requests, "
+            f"${result['list_price_usd']:.6f} by the list" + (f"; {left_out:,} missing, left out" if left_out else "")
         )
     return 0

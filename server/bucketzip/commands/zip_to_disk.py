@@ -14,13 +14,14 @@ from typing import NamedTuple
 from bucketzip.commands import CommandError
 from bucketzip.commands.signals import Interrupted, interruptible
 from bucketzip.commands.zip_outcome import FAILED, GO_ON, zipping
-from bucketzip.errors import ContentMismatch
+from bucketzip.errors import BucketzipError, ContentMismatch, recorded
 from bucketzip.local import part_file
 from bucketzip.local.part_file import PartFile
 from bucketzip.local.saving import pipe, save
 from bucketzip.machine import Machine, open_machine
 from bucketzip.metrics import Metrics
 from bucketzip.plan.planner import Planner
+from bucketzip.plan.remedies import as_options, remedied
 from bucketzip.plan.request import ZipRequest
 from bucketzip.settings import Settings
 from bucketzip.state import workspaces
@@ -116,7 +117,7 @@ async def _to_file(request: ZipRequest, path: Path, settings: Settings, line: St
                 line.write(f"going on after {part.length:,} of {layout.size:,} bytes\n")
             start = part.length
             try:
-                await save(opened, machine.engine, part, _shown(opened, start, line))
+                await save(opened, machine.own.engine, part, _shown(opened, start, line))
             except ContentMismatch:
                 await opened.keep_refuted()  # the next run will not trust it, and so make another archive
                 raise
@@ -139,7 +140,7 @@ async def _to_pipe(request: ZipRequest, descriptor: int, settings: Settings, lin
     async with open_machine(settings, Metrics()) as machine:
         opened = await _planned(request, machine, line)
         try:
-            await pipe(opened, machine.engine, descriptor, _shown(opened, 0, line))
+            await pipe(opened, machine.own.engine, descriptor, _shown(opened, 0, line))
         finally:
             line.clear()
 
@@ -148,11 +149,15 @@ async def _planned(request: ZipRequest, machine: Machine, line: StatusLine) -> O
     """The archive to be made; says what is missing."""
     machine.check_credentials()
     line.show(lambda: "planning")
-    planner = Planner(request, machine.catalog, machine.discovery())
-    builder = await planner.plan()
+    planner = Planner(request, machine.own.catalog, machine.own.discovery())
+    try:
+        builder = await planner.plan()
+    except BucketzipError as error:
+        said = remedied(error.code, str(error), request.model_dump(mode="json"), as_options)
+        raise recorded(error.code, said) from error
     if planner.missing:
         line.write(f"{len(planner.missing):,} missing, which MISSING.txt in the archive tells\n")
-    return await machine.archives.get(await asyncio.to_thread(machine.manifests.write, builder))
+    return await machine.own.archives.get(await asyncio.to_thread(machine.manifests.write, builder))
 
 
 def _shown(opened: Opened, start: int, line: StatusLine) -> Callable[[int], None]:

@@ -14,14 +14,13 @@ from bucketzip.archive.limits import AWS
 from bucketzip.archive.manifest import Manifest, ManifestBuilder, Source
 from bucketzip.archive.parts import ArchiveTooLarge, Kind, Part, plan_parts
 from bucketzip.errors import TooLargeForUpload
-from bucketzip.jobs.ports import Destination, Multipart
-from bucketzip.plan.catalog import Catalog
+from bucketzip.jobs.accounts import WritingAccount
+from bucketzip.jobs.ports import Destination
 from bucketzip.plan.discovery import Discovery
 from bucketzip.plan.hidden import Hiding
-from bucketzip.plan.planner import Planner
+from bucketzip.plan.planner import Missing, Planner
 from bucketzip.plan.request import ArchiveRequest
 from bucketzip.state.manifests import Manifests
-from bucketzip.transfer.ports import CrcMemory
 
 
 @dataclass(frozen=True)
@@ -34,18 +33,16 @@ class Planned:
     parts: int
     copy_from: tuple[str, ...]
     notes: tuple[str, ...]
+    missing: tuple[Missing, ...]
+    """What the request says to leave out."""
 
 
 class ArchivePlanning:
     """Plans archives that are written into a bucket."""
 
-    def __init__(
-        self, catalog: Catalog, manifests: Manifests, memory: CrcMemory, multipart: Multipart, *, most_built_bytes: int
-    ) -> None:
-        self._catalog = catalog
+    def __init__(self, account: WritingAccount, manifests: Manifests, *, most_built_bytes: int) -> None:
+        self._account = account
         self._manifests = manifests
-        self._memory = memory
-        self._multipart = multipart
         self._most_built_bytes = most_built_bytes
 
     async def plan(self, request: ArchiveRequest, destination: Destination, no_copy: Sequence[str]) -> Planned:
@@ -53,10 +50,11 @@ class ArchivePlanning:
 
         Raises what is missing or does not fit.
         """
-        crcs = Discovery(self._memory, None, most_copied_bytes=0)  # copies will tell them
-        builder = ManifestBuilder(descriptors=False)
-        catalog = Hiding(self._catalog, *destination)
-        await Planner(request, catalog, crcs, builder).plan()
+        crcs = Discovery(self._account.crc_memory, None, most_copied_bytes=0)  # copies will tell them
+        builder = ManifestBuilder(descriptors=False, origin=self._account.origin)
+        catalog = Hiding(self._account.catalog, *destination)
+        planner = Planner(request, catalog, crcs, builder)
+        await planner.plan()
         digest = await asyncio.to_thread(self._arrange_and_write, builder)
         manifest = await asyncio.to_thread(self._manifests.open, digest)
         layout = Layout(manifest, digest)
@@ -65,7 +63,8 @@ class ArchivePlanning:
             notes = (*notes, f"{destination.url} is left out: it is the archive itself")
         parts = await asyncio.to_thread(cut, layout, copy_from)
         refuse_longer(parts, self._most_built_bytes)
-        return Planned(digest, layout.size, len(manifest), len(parts), copy_from, notes)
+        missing = tuple(planner.missing)
+        return Planned(digest, layout.size, len(manifest), len(parts), copy_from, notes, missing)
 
     def _arrange_and_write(self, builder: ManifestBuilder) -> str:
         builder.arrange(arrange(builder.sizes))
@@ -80,7 +79,7 @@ class ArchivePlanning:
         for bucket, (source, size) in samples.items():
             if bucket in no_copy:
                 continue
-            proof = await self._multipart.may_copy(source, size, destination)
+            proof = await self._account.multipart.may_copy(source, size, destination)
             if proof.proven:
                 copy_from.append(bucket)
             else:

@@ -10,7 +10,8 @@ from bucketzip.errors import NoSuchArchive
 from bucketzip.jobs import requested
 from bucketzip.jobs.model import Job, State
 from bucketzip.plan.request import ArchiveRequest
-from bucketzip.state.capabilities import new_id
+from bucketzip.plan.sealing import Given, Sealing
+from bucketzip.state.capabilities import Capabilities, hash_capability, new_id
 from bucketzip.state.jobs import Jobs, Page, new_token
 from bucketzip.transfer.ports import LabelledCounter
 
@@ -19,22 +20,40 @@ LOOK_SECONDS = 0.25
 
 
 class Archives:
-    """Archives that are written into buckets. `wake` tells the runner, if it is in this process, to look for work."""
+    """Archives that are written into buckets. `wake` tells the runner, if it is in this process, to look for work.
 
-    def __init__(self, jobs: Jobs, wake: Callable[[], None], *, outcomes: LabelledCounter) -> None:
+    `check` raises InvalidRequest for what a request may not want here.
+    """
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        sealing: Sealing,
+        wake: Callable[[], None],
+        *,
+        capabilities: Capabilities,
+        outcomes: LabelledCounter,
+        check: Callable[[ArchiveRequest], None] = lambda _: None,
+    ) -> None:
         self._jobs = jobs
+        self._sealing = sealing
         self._wake = wake
+        self._capabilities = capabilities
         self._outcomes = outcomes
+        self._check = check
         self._closing = asyncio.Event()
 
     async def create(self, request: ArchiveRequest, owner: str, idempotency_key: str | None = None) -> tuple[Job, bool]:
         """A queued job, and whether it is new: the same key and request give the same job again.
 
-        Raises IdempotencyConflict where the key came with another request, and DestinationInSource.
+        Raises IdempotencyConflict where the key came with another request, DestinationInSource, and InvalidRequest
+        where its credentials may not be used.
         """
+        self._check(request)
         bucket, key = requested.destination(request)
+        job_id = new_id()
         made = Job(
-            id=new_id(),
+            id=job_id,
             owner=owner,
             idempotency_key=idempotency_key,
             request=request.model_dump_json(),
@@ -44,6 +63,8 @@ class Archives:
             bucket=bucket,
             key=key,
             token=new_token(),
+            result_capability_hash=hash_capability(self._capabilities.of_result(job_id)),
+            credential=self._sealing.seal(request.credentials),
         )
         kept = await self._jobs.add(made)
         self._wake()
@@ -56,9 +77,14 @@ class Archives:
             raise NoSuchArchive
         return job
 
-    async def page(self, *, state: State | None = None, after: str | None = None, limit: int) -> Page:
-        """The newest first; `after` is the `next` of the page before. Raises InvalidRequest where it is none."""
-        return await self._jobs.page(state=state, after=after, limit=limit)
+    async def page(
+        self, *, owner: str | None = None, state: State | None = None, after: str | None = None, limit: int
+    ) -> Page:
+        """The newest first, of one owner or of all; `after` is the `next` of the page before.
+
+        Raises InvalidRequest where it is none.
+        """
+        return await self._jobs.page(owner=owner, state=state, after=after, limit=limit)
 
     async def cancel(self, job_id: str, reason: str) -> Job:
         """Ask for the end of a job; a queued one has come to it on return. Raises NoSuchArchive, ArchiveFinished."""
@@ -67,6 +93,16 @@ class Archives:
             raise NoSuchArchive
         if job.state.is_final:  # it was queued: no runner will count it
             self._outcomes.labels(State.CANCELLED).inc()
+        return job
+
+    async def resume(self, job_id: str, given: Given) -> Job:
+        """Have a job go on that failed for its credentials, with others; raises NoSuchArchive, NotResumable."""
+        sealed = self._sealing.seal(given)
+        assert sealed is not None
+        job = await self._jobs.resume(job_id, sealed)
+        if job is None:
+            raise NoSuchArchive
+        self._wake()
         return job
 
     async def have_leftovers(self) -> bool:
@@ -96,6 +132,11 @@ class Archives:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._closing.wait()
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether what waits for jobs is to end, since this process is."""
+        return self._closing.is_set()
 
     def close(self) -> None:
         """End all watching: what watches is to end, too."""

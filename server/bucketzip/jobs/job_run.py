@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Unpack
 
-from bucketzip.archive.parts import bytes_through_host
 from bucketzip.errors import (
     BucketzipError,
     ContentMismatch,
@@ -16,18 +15,19 @@ from bucketzip.errors import (
     NoSuchObject,
     NoSuchUpload,
     S3Error,
-    SourceChanged,
 )
-from bucketzip.jobs import requested
+from bucketzip.jobs import requested, skipped
 from bucketzip.jobs.archive_job import ArchivePlanning, cut
 from bucketzip.jobs.execution import CopyRefused, Execution, Progress, Widths
-from bucketzip.jobs.naming import free_key
+from bucketzip.jobs.naming import free_destination
 from bucketzip.jobs.patience import Patience, not_broken_off
 from bucketzip.jobs.ports import Destination, Finished, Multipart
+from bucketzip.jobs.result import result_of
+from bucketzip.jobs.spending import Spending
 from bucketzip.jobs.undo import Undo, upload_of
 from bucketzip.plan.request import ArchiveRequest
 from bucketzip.state.job_states import State
-from bucketzip.state.jobs import Changes, Job, Jobs
+from bucketzip.state.jobs import RESUMABLE, Changes, Job, Jobs
 from bucketzip.state.receipts import Receipts
 from bucketzip.transfer.opened import OpenArchives
 from bucketzip.transfer.ports import LabelledCounter
@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.25
 """How often it is looked for a cancellation, and progress is written down."""
+SPENT_SECONDS = 1.0
+"""How often it is written down what the job has cost."""
 REPLANS = 2
 """How often a job is planned anew: its sources vanish and may be left out, its upload does, its name is taken."""
 REDOS = 3
@@ -49,7 +51,7 @@ UNDO_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Tools:
-    """What all jobs share."""
+    """What all jobs of an account share."""
 
     jobs: Jobs
     receipts: Receipts
@@ -85,6 +87,8 @@ class JobRun:
         self._redone = 0
         self._patience = Patience(tools.patience_seconds)
         self._progress = Progress()
+        self._spending = Spending(job.spent)
+        self._spending.enter(job.state)
 
     @property
     def is_cancelled(self) -> bool:
@@ -97,6 +101,10 @@ class JobRun:
 
     async def work(self) -> None:
         """Do it; raises what keeps it from success."""
+        with self._spending.counting():
+            await self._work()
+
+    async def _work(self) -> None:
         while not self._job.state.is_final:
             try:
                 await self._forget_unheard()
@@ -110,6 +118,8 @@ class JobRun:
                 if not self._is_worth_another_plan(error):
                     raise
                 await self._record(replans=self._job.replans + 1)
+                if _vanished(error):
+                    await self._record(skipped=skipped.after_vanishing(self._job.skipped, error))
                 await self._plan_anew(f"planned anew: {error}")
 
     async def _step(self) -> None:
@@ -137,12 +147,12 @@ class JobRun:
             return False
         if isinstance(error, DestinationExists):
             return self._request.if_exists == "rename"
-        skips = isinstance(error, (NoSuchObject, SourceChanged)) and self._request.on_missing == "skip"
+        skips = _vanished(error) and self._request.on_missing == "skip"
         return skips or isinstance(error, NoSuchUpload)
 
     async def watch(self) -> None:
-        """Write down the progress meanwhile; return when the job is to be cancelled."""
-        jobs, written = self._tools.jobs, Progress()
+        """Write down the progress and the cost meanwhile; return when the job is to be cancelled."""
+        jobs, written, spent_at = self._tools.jobs, Progress(), time.monotonic()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
@@ -152,6 +162,9 @@ class JobRun:
                 if self._progress != written:
                     written = Progress(**vars(self._progress))
                     await jobs.progress(self._job.id, **vars(written))
+                if time.monotonic() - spent_at >= SPENT_SECONDS:
+                    spent_at = time.monotonic()
+                    await jobs.spent(self._job.id, self._spending.as_json())
             except Exception:  # noqa: BLE001  -- it is looked at again in a moment
                 _log.warning("a job could not be looked at", exc_info=True)
 
@@ -162,6 +175,9 @@ class JobRun:
             raise Taken
         self._job = job
         told: Changes = {} if error is None else {"error_code": error.code, "error_detail": str(error)}
+        if job.credential and error is not None and error.code in RESUMABLE:  # its upload waits for others
+            await self._move(state, **told)
+            return
         try:
             async with asyncio.timeout(UNDO_SECONDS):
                 await self._tools.undo.upload(self._job)
@@ -181,7 +197,8 @@ class JobRun:
             return False
         try:
             execution = self._execution or await self._taken_up()
-            finished = await self._complete(execution)
+            with self._spending.counting():
+                finished = await self._complete(execution)
         except (NoSuchUpload, DestinationExists, _NoPlan):
             return False
         await self._succeed(execution, finished)
@@ -190,7 +207,7 @@ class JobRun:
     async def _plan(self) -> None:
         """From nothing to an upload that waits for its parts."""
         tools, job = self._tools, self._job
-        destination = await self._patience.with_(self._destination)
+        destination = await self._patience.with_(partial(free_destination, tools.multipart, self._request))
         planned = await self._patience.with_(
             partial(tools.planning.plan, self._request, destination, json.loads(job.no_copy))
         )
@@ -203,6 +220,7 @@ class JobRun:
             entries=planned.entries,
             parts=planned.parts,
             copy_from=json.dumps(planned.copy_from),
+            skipped=skipped.after_planning(job.skipped, planned.missing),
         )
         await self._patience.with_(lambda: not_broken_off(self._begin(destination), seconds=CREATE_SECONDS))
 
@@ -225,15 +243,6 @@ class JobRun:
         if self._job.creating_at is not None:
             await self._patience.with_(partial(self._tools.undo.unheard, self._job))
             await self._record(creating_at=None)
-
-    async def _destination(self) -> Destination:
-        """Where it goes, by what is there already."""
-        destination = requested.destination(self._request)
-        if self._request.if_exists == "rename":
-            return await free_key(self._tools.multipart, destination)
-        if self._request.if_exists == "fail" and await self._tools.multipart.look(destination) is not None:
-            raise DestinationExists(f"{destination.url} is there already; name another, or set if_exists")
-        return destination
 
     async def _taken_up(self) -> Execution:
         """What makes the parts, with what is done already."""
@@ -284,7 +293,8 @@ class JobRun:
         )
 
     async def _succeed(self, execution: Execution, finished: Finished) -> None:
-        result = _result(self._job, execution, finished)
+        now = time.time()
+        result = result_of(self._job, execution, finished, self._spending, now)
         await self._move(
             State.SUCCEEDED,
             upload_id=None,
@@ -292,6 +302,7 @@ class JobRun:
             built_bytes_done=self._progress.built_bytes,
             entries_done=len(execution.opened.layout.manifest),
             result=json.dumps(result),
+            result_expires_at=int(now) + self._request.link_expires_in,
         )
 
     async def _plan_anew(self, why: str) -> None:
@@ -306,7 +317,9 @@ class JobRun:
         self._job = _ours(await self._tools.jobs.record(self._job.id, **changes))
 
     async def _move(self, state: State, **changes: Unpack[Changes]) -> None:
+        changes["spent"] = self._spending.as_json()
         self._job = _ours(await self._tools.jobs.transition(self._job.id, self._job.state, state, **changes))
+        self._spending.enter(state)
         if state.is_final:
             self._tools.outcomes.labels(state).inc()
             _log.info("archive %s", state, extra={"job": self._job.id, "code": self._job.error_code})
@@ -318,18 +331,6 @@ def _ours(job: Job | None) -> Job:
     return job
 
 
-def _result(job: Job, execution: Execution, finished: Finished) -> dict[str, object]:
-    built_bytes = bytes_through_host(execution.parts)
-    return {
-        "bucket": job.bucket,
-        "key": job.key,
-        "version_id": finished.version_id or None,
-        "etag": finished.etag,
-        "crc32": f"{execution.whole_crc():08x}",
-        "bytes": job.bytes,
-        "entries": job.entries,
-        "parts": job.parts,
-        "copied_bytes": execution.opened.layout.size - built_bytes,
-        "built_bytes": built_bytes,
-        "seconds": round(time.time() - (job.started_at or time.time()), 3),
-    }
+def _vanished(error: BucketzipError) -> bool:
+    """Whether an object is gone; of an upload something else is to be said."""
+    return isinstance(error, NoSuchObject) and not isinstance(error, NoSuchUpload)

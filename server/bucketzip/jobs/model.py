@@ -6,12 +6,16 @@ Pure: `now` is a parameter, in seconds since 1970.
 import json
 import math
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from bucketzip.jobs import skipped
+from bucketzip.plan.remedies import Spell, as_fields, remedied
+from bucketzip.state.deliveries import Delivery
 from bucketzip.state.job_states import TRANSITIONS, State
 from bucketzip.state.jobs import Job
 
-__all__ = ["TRANSITIONS", "Job", "Progress", "State", "as_json", "progress"]
+__all__ = ["TRANSITIONS", "Job", "Progress", "State", "as_json", "error_detail", "progress"]
 
 LEAST_PACE_SECONDS = 1.0
 """A pace that was measured for less says nothing."""
@@ -51,8 +55,19 @@ def progress(job: Job, now: float) -> Progress:
     )
 
 
-def as_json(job: Job, now: float) -> dict[str, object]:
-    """For programs."""
+def as_json(
+    job: Job,
+    now: float,
+    *,
+    link: str | None = None,
+    most_skipped: int = skipped.MOST_NAMED,
+    spell: Spell = as_fields,
+    deliveries: Iterable[Delivery] = (),
+) -> dict[str, object]:
+    """For programs. `link` leads to what it made; of what was left out, at most `most_skipped` are named.
+
+    `spell` is how whoever asked writes the fields of a request; `deliveries` are those that tell of its end.
+    """
     return {
         "id": job.id,
         "state": job.state,
@@ -61,10 +76,25 @@ def as_json(job: Job, now: float) -> dict[str, object]:
         "started_at": _utc(job.started_at),
         "finished_at": _utc(job.finished_at),
         "progress": progress(job, now)._asdict(),
-        "error": {"code": job.error_code, "detail": job.error_detail} if job.error_code else None,
+        "error": {"code": job.error_code, "detail": error_detail(job, spell)} if job.error_code else None,
         "cancel_reason": job.cancel_reason,
         "notes": json.loads(job.notes),
-        "result": json.loads(job.result) if job.result else None,
+        "result": _result(job, job.result, link, most_skipped) if job.result else None,
+        "deliveries": [delivery.as_json() for delivery in deliveries],
+    }
+
+
+def error_detail(job: Job, spell: Spell) -> str:
+    """What a job failed with, and what may be asked for instead."""
+    return remedied(job.error_code or "", job.error_detail or "", json.loads(job.request), spell)
+
+
+def _result(job: Job, result: str, link: str | None, most_skipped: int) -> dict[str, object]:
+    return {
+        **json.loads(result),
+        "skipped": skipped.told(job.skipped, most_skipped),
+        "link": link,
+        "link_expires_at": _utc(job.result_expires_at) if link else None,
     }
 
 

@@ -65,6 +65,25 @@ class Finished(NamedTuple):
     """CRC-32 of the whole, where S3 keeps it."""
 
 
+class Made(NamedTuple):
+    """The object that a job made."""
+
+    destination: Destination
+    version_id: str
+    token: str
+    """In its metadata."""
+
+
+class Follow(NamedTuple):
+    """How an object is to be had by a URL alone."""
+
+    method: Literal["GET", "HEAD"]
+    disposition: str
+    """The Content-Disposition of the answer."""
+    seconds: int
+    """For which the URL works, at most."""
+
+
 class CopyProof(NamedTuple):
     """Whether S3 may copy from a bucket, and why not."""
 
@@ -106,6 +125,12 @@ class Multipart(Protocol):
 
     async def look(self, destination: Destination) -> Finished | None:
         """What is there now."""
+
+    async def signed_url(self, made: Made, follow: Follow) -> str:
+        """A URL by which anybody may have the object for a while, while our keys live.
+
+        Raises NoSuchObject where it is not there any more, or another one is.
+        """
 
     async def may_copy(self, sample: Source, size: int, destination: Destination) -> CopyProof:
         """Whether copies of ranges of the sample's bucket into that of the destination come out right; proven once."""

@@ -5,16 +5,21 @@ A runner that ends, however it ends, leaves nothing to undo: the next one goes o
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
-from bucketzip.errors import BucketzipError
+from bucketzip.errors import BucketzipError, KeysExpired
+from bucketzip.jobs.accounts import WritingAccount
 from bucketzip.jobs.job_run import JobRun, Taken, Tools
 from bucketzip.jobs.lock import hold_lock
 from bucketzip.jobs.patience import MACHINE_ERRORS
+from bucketzip.jobs.undo import Leftovers
+from bucketzip.plan.accounts import Accounts
+from bucketzip.state.instance_key import NotSealedHere
 from bucketzip.state.job_states import State
-from bucketzip.state.jobs import Job
+from bucketzip.state.jobs import Job, Jobs
 
 _log = logging.getLogger(__name__)
 
@@ -29,11 +34,26 @@ AGAIN_SECONDS = 10.0
 
 
 class Runner:
-    """Takes jobs and runs them. `name` is this process's among `state.processes`."""
+    """Takes jobs and runs them, each by its account. `name` is this process's among `state.processes`.
 
-    def __init__(self, tools: Tools, name: str) -> None:
+    `beside` goes on for ever, too, in the one process that runs jobs.
+    """
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        accounts: Accounts[WritingAccount],
+        tools: Callable[[WritingAccount], Tools],
+        name: str,
+        *,
+        beside: Callable[[], Coroutine[Any, Any, None]],
+    ) -> None:
+        self._jobs = jobs
+        self._accounts = accounts
         self._tools = tools
         self._name = name
+        self._beside = beside
+        self._leftovers = Leftovers(jobs, accounts)
         self._wake = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
 
@@ -55,10 +75,11 @@ class Runner:
             try:
                 async with hold_lock(lock):
                     undoing = asyncio.create_task(self._undo_for_ever())
+                    beside = asyncio.create_task(self._beside())
                     try:
                         await self._take_jobs_for_ever()
                     finally:  # before the next process has the lock
-                        await _end(undoing, *self._running.values())
+                        await _end(undoing, beside, *self._running.values())
             except OSError:
                 _log.warning("the lock of the job runner could not be had", exc_info=True)
                 await asyncio.sleep(LOOK_SECONDS)
@@ -77,17 +98,17 @@ class Runner:
                 continue
 
     async def _take_jobs(self) -> None:
-        for job in await self._tools.jobs.taken():  # whoever had it does not hold the lock
-            if job.id not in self._running and (adopted := await self._tools.jobs.adopt(job, self._name)):
+        for job in await self._jobs.taken():  # whoever had it does not hold the lock
+            if job.id not in self._running and (adopted := await self._jobs.adopt(job, self._name)):
                 self._start(adopted)
-        while len(self._running) < JOBS_AT_ONCE and (queued := await self._tools.jobs.next_queued()):
-            if claimed := await self._tools.jobs.claim(queued, self._name):
+        while len(self._running) < JOBS_AT_ONCE and (queued := await self._jobs.next_queued()):
+            if claimed := await self._jobs.claim(queued, self._name):
                 self._start(claimed)
 
     async def _undo_for_ever(self) -> None:
         while True:
             try:
-                await self._tools.undo.leftovers()
+                await self._leftovers.abort()
             except Exception:  # noqa: BLE001  -- as above
                 _log.warning("it could not be looked for uploads that are left", exc_info=True)
             await asyncio.sleep(LEFTOVERS_SECONDS)
@@ -103,9 +124,12 @@ class Runner:
 
     async def _run(self, job: Job) -> None:
         try:
-            await self._to_its_end(JobRun(self._tools, job))
+            async with self._accounts.using(job.credential) as account:
+                await self._to_its_end(JobRun(self._tools(account), job))
         except Taken:
             _log.info("a job was taken over", extra={"job": job.id})
+        except (KeysExpired, NotSealedHere) as error:  # it has no account any more
+            await self._jobs.transition(job.id, job.state, State.FAILED, error_code=error.code, error_detail=str(error))
         except Exception:  # noqa: BLE001  -- its state could not be read or written
             _log.exception("a job is taken up again in a while", extra={"job": job.id})
             await asyncio.sleep(AGAIN_SECONDS)

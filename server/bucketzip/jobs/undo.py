@@ -7,10 +7,16 @@ that no other job has as its own.
 
 import logging
 
-from bucketzip.errors import AccessDenied, BucketzipError
+from bucketzip.errors import AccessDenied, BucketzipError, KeysExpired, KeysRefused
+from bucketzip.jobs.accounts import WritingAccount
 from bucketzip.jobs.patience import MACHINE_ERRORS
 from bucketzip.jobs.ports import Destination, Multipart, Upload
+from bucketzip.plan.accounts import Accounts
+from bucketzip.state.instance_key import NotSealedHere
 from bucketzip.state.jobs import Job, Jobs
+
+HOPELESS = (KeysExpired, KeysRefused, NotSealedHere)
+"""Nobody here will have credentials for it again."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,12 +49,26 @@ class Undo:
             if upload_id not in others:
                 await self._multipart.abort(Upload(destination, upload_id, checksums=False))
 
-    async def leftovers(self) -> None:
-        """Abort what could not be aborted when jobs ended, since S3 was away."""
+
+class Leftovers:
+    """Uploads of jobs that are over, which could not be aborted when they ended: S3 was away, or they might go on."""
+
+    def __init__(self, jobs: Jobs, accounts: Accounts[WritingAccount]) -> None:
+        self._jobs = jobs
+        self._accounts = accounts
+
+    async def abort(self) -> None:
+        """Try it once more, each by the account of its job."""
         for job in await self._jobs.with_leftovers():
             try:
-                await self.upload(job)
-                await self.unheard(job)
+                async with self._accounts.using(job.credential) as account:
+                    undo = Undo(self._jobs, account.multipart)
+                    await undo.upload(job)
+                    await undo.unheard(job)
+            except HOPELESS as error:
+                where = Destination(job.bucket, job.key).url
+                await self._jobs.note(job.id, f"an upload to {where} may have been left behind: {error}")
+                await self._jobs.undone(job.id)
             except (BucketzipError, *MACHINE_ERRORS) as error:
                 _log.info("an upload could not be aborted yet: %s", error, extra={"job": job.id})
             else:

@@ -11,15 +11,18 @@ from dataclasses import asdict
 from pydantic import ValidationError
 
 from bucketzip.archive.layout import Layout
-from bucketzip.errors import BucketzipError, InvalidRequest
-from bucketzip.plan.catalog import Catalog
-from bucketzip.plan.discovery import Discovery
+from bucketzip.archive.manifest import ManifestBuilder, ManifestError
+from bucketzip.errors import BucketzipError, InvalidRequest, NoSuchLink, recorded
+from bucketzip.plan.accounts import Account, Accounts
 from bucketzip.plan.planner import Planner
+from bucketzip.plan.remedies import as_fields, remedied
 from bucketzip.plan.request import DownloadRequest
+from bucketzip.plan.sealing import Sealing
 from bucketzip.state.capabilities import Capabilities, hash_capability, new_id
 from bucketzip.state.links import Link, Links
 from bucketzip.state.manifests import Manifests
 from bucketzip.state.processes import Processes
+from bucketzip.transfer.opened import Opened
 from bucketzip.transfer.ports import LabelledCounter
 
 _log = logging.getLogger(__name__)
@@ -32,29 +35,32 @@ LOOK_SECONDS = 0.25
 class Downloads:
     """Makes links and plans what is behind them.
 
-    `sweep_jobs` forgets jobs that ended long ago, and tells which manifests the others need.
+    `sweep_jobs` forgets jobs that ended long ago, and tells which manifests the others need. `check` raises
+    InvalidRequest for what a request may not want here.
     """
 
     def __init__(
         self,
         links: Links,
         manifests: Manifests,
-        catalog: Catalog,
+        accounts: Accounts[Account],
         processes: Processes,
-        capabilities: Capabilities,
         *,
-        discovery: Callable[[], Discovery],
+        capabilities: Capabilities,
+        sealing: Sealing,
         ways: LabelledCounter,
         sweep_jobs: Callable[[], Awaitable[set[str]]],
+        check: Callable[[DownloadRequest], None] = lambda _: None,
     ) -> None:
         self._links = links
         self._manifests = manifests
-        self._catalog = catalog
+        self._accounts = accounts
+        self._sealing = sealing
         self._processes = processes
         self._capabilities = capabilities
-        self._discovery = discovery
         self._ways = ways
         self._sweep_jobs = sweep_jobs
+        self._check = check
         self._plans: dict[bytes, asyncio.Task[None]] = {}
 
     @asynccontextmanager
@@ -70,7 +76,11 @@ class Downloads:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def create(self, request: DownloadRequest, owner: str) -> tuple[str, Link]:
-        """A new link, its planning under way; returns its capability, too, which is not kept."""
+        """A new link, its planning under way; returns its capability, too, which is not kept.
+
+        Raises InvalidRequest, also where its credentials may not be used.
+        """
+        self._check(request)
         link_id, now = new_id(), int(time.time())
         capability = self._capabilities.of_download(link_id)
         link = Link(
@@ -83,6 +93,7 @@ class Downloads:
             expires_at=now + request.expires_in,
             state="planning",
             planner=self._processes.own,
+            credential=self._sealing.seal(request.credentials),
         )
         await self._links.add(link)
         self._start(link, request)
@@ -102,6 +113,19 @@ class Downloads:
             assert link is not None
             if plan is None and not await self._adopt(link):  # another process is at it
                 await asyncio.sleep(LOOK_SECONDS)
+
+    @asynccontextmanager
+    async def opened(self, link: Link) -> AsyncIterator[Opened]:
+        """The archive behind a planned link, read with its credentials; raises what planning ended with."""
+        if link.state != "ready" or link.manifest is None:
+            code, detail = link.error_code or "", link.error_detail or ""
+            raise recorded(code, remedied(code, detail, json.loads(link.request), as_fields))
+        async with self._accounts.using(link.credential) as account:
+            try:
+                archive = await account.archives.get(link.manifest)
+            except (FileNotFoundError, ManifestError) as error:  # gone, or written by another release
+                raise NoSuchLink("the plan behind this link is gone; ask for a new one") from error
+            yield archive
 
     async def changed(self, link: Link, error: BucketzipError) -> None:
         """Mark a link whose source changed: it must be asked for anew."""
@@ -132,8 +156,9 @@ class Downloads:
     async def _plan(self, link: Link, request: DownloadRequest) -> None:
         began = time.monotonic()
         try:
-            crcs = self._discovery()
-            builder = await Planner(request, self._catalog, crcs).plan()
+            async with self._accounts.using(link.credential) as account:
+                crcs, builder = account.discovery(), ManifestBuilder(origin=account.origin)
+                await Planner(request, account.catalog, crcs, builder).plan()
             digest = await asyncio.to_thread(self._manifests.write, builder)
             manifest = await asyncio.to_thread(self._manifests.open, digest)
             stored = request.compression == "store"

@@ -15,6 +15,8 @@ from bucketzip.errors import BucketzipError, NoSuchObject, NothingToZip, ObjectA
 from bucketzip.plan.ahead import run_ahead
 from bucketzip.plan.catalog import Catalog, Listed
 from bucketzip.plan.discovery import UNKNOWN, Discovery, Known, is_worth_recalling
+from bucketzip.plan.limits import Limits
+from bucketzip.plan.placing import Placing
 from bucketzip.plan.request import Kind, SourceRequest, ZipRequest
 
 SOURCES_AT_ONCE = 16
@@ -41,14 +43,14 @@ class _Found:
     known: Known = UNKNOWN
 
 
-class _Missing(NamedTuple):
+class Missing(NamedTuple):
     """What cannot be in the archive, and why."""
 
     url: str
     error: BucketzipError
 
 
-_Page = list[_Found | _Missing]
+_Page = list[_Found | Missing]
 
 
 @dataclass
@@ -60,9 +62,13 @@ class Planner:
     crcs: Discovery
     builder: ManifestBuilder = field(default_factory=ManifestBuilder)
     names: Names = field(default_factory=Names)
-    missing: list[_Missing] = field(default_factory=list)
+    missing: list[Missing] = field(default_factory=list)
     newest: int = _NO_TIME
     looks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOOKS_AT_ONCE))
+
+    def __post_init__(self) -> None:
+        self._placing = Placing(self.request)
+        self._limits = Limits(self.request)
 
     async def plan(self) -> ManifestBuilder:
         """List everything; raises what is missing, unless the request says to skip that."""
@@ -77,7 +83,9 @@ class Planner:
         if self.missing:
             lines = "".join(f"{url}\t{error.code}\t{error}\n" for url, error in self.missing)
             text = f"Not in this archive, because it could not be found or read:\n\n{lines}"
-            self.builder.add_inline(self.names.file(self._place(MISSING_NAME)), text.encode(), mtime=self.newest)
+            self.builder.add_inline(
+                self.names.file(self._placing.beside(MISSING_NAME)), text.encode(), mtime=self.newest
+            )
         if not len(self.builder):  # `flatten` leaves folders out
             raise NothingToZip
         if self.request.compression == "store":  # otherwise no CRC is needed before the content was read
@@ -93,7 +101,7 @@ class Planner:
                 bucket = source.location.bucket
                 yield source, await self._recall(bucket, await self._look_at_large(bucket, page))
         if nothing:
-            yield source, [_Missing(source.location.url, NothingToZip(self._why_empty(source)))]
+            yield source, [Missing(source.location.url, NothingToZip(self._why_empty(source)))]
 
     async def _found(self, source: SourceRequest) -> AsyncGenerator[_Page, None]:
         """What a source has, a page at a time, by paths in the archive (without root and prefix)."""
@@ -117,7 +125,7 @@ class Planner:
                     yield _within(page, len(key) + 1, f"{name}/", selects)
             if empty:
                 what = f"version {source.version_id} of" if source.version_id else "object and no folder"
-                yield [_Missing(source.location.url, NoSuchObject(f"there is no {what} {source.url}"))]
+                yield [Missing(source.location.url, NoSuchObject(f"there is no {what} {source.url}"))]
 
     async def _object(self, source: SourceRequest) -> Listed | None:
         bucket, key, _ = source.location
@@ -129,25 +137,26 @@ class Planner:
     def _add(self, source: SourceRequest, page: _Page) -> None:
         bucket = source.location.bucket
         for found in page:
-            if isinstance(found, _Missing):
+            if isinstance(found, Missing):
                 self.missing.append(found)
                 continue
             listed = found.listed
             url = f"s3://{bucket}/{listed.key}"
             self.newest = max(self.newest, listed.mtime)
-            path = found.path.rstrip("/").rpartition("/")[2] if self.request.flatten else found.path
             if listed.key.endswith("/") and not listed.size:
-                folder = None if self.request.flatten else self.names.folder(self._place(path, source))
+                place = self._placing.folder(found.path, listed.key, source)
+                folder = self.names.folder(place) if place else None
                 if folder is not None:
                     self.builder.add_inline(folder, b"", mtime=listed.mtime)
             elif listed.archived:
                 error = ObjectArchived(f"{url} is archived; restore it first (aws s3api restore-object)")
-                self.missing.append(_Missing(url, error))
+                self.missing.append(Missing(url, error))
             else:
+                self._limits.count(listed.size)
                 pinned = _pinned(bucket, listed)
                 self.crcs.note(len(self.builder), pinned, listed, found.known)
                 self.builder.add(
-                    self.names.file(self._place(path, source)),
+                    self.names.file(self._placing.file(found.path, listed.key, source)),
                     pinned,
                     size=listed.size,
                     mtime=listed.mtime,
@@ -159,13 +168,13 @@ class Planner:
     async def _look_at_large(self, bucket: str, page: _Page) -> _Page:
         """Ask for the CRC-32 of entries that are too large to be read ahead, where S3 may have it."""
 
-        async def look(found: _Found) -> _Found | _Missing:
+        async def look(found: _Found) -> _Found | Missing:
             async with self.looks:
                 try:
                     listed = found.listed
                     return _Found(found.path, await self.catalog.look(bucket, listed.key, listed.version_id))
                 except NoSuchObject as error:  # it was listed, and is not there any more
-                    return _Missing(f"s3://{bucket}/{found.listed.key}", error)
+                    return Missing(f"s3://{bucket}/{found.listed.key}", error)
 
         looks = {
             number: asyncio.create_task(look(found))
@@ -187,15 +196,12 @@ class Planner:
             found.known = each
         return page
 
-    def _place(self, path: str, source: SourceRequest | None = None) -> str:
-        return "/".join(part for part in (self.request.root, source.prefix if source else None, path) if part)
-
     def _all_missing(self) -> BucketzipError:
         _, first = self.missing[0]
         details = "; ".join(str(error) for _, error in self.missing[:SHOWN])
         more = len(self.missing) - SHOWN
         rest = f"; and {more} more" if more > 0 else ""
-        return type(first)(f'{details}{rest} (or ask with "on_missing": "skip" to leave them out)')
+        return type(first)(f"{details}{rest}")
 
     @staticmethod
     def _why_empty(source: SourceRequest) -> str:

@@ -156,6 +156,13 @@ class KeyCredentials(_Strict):
         default=None, description="Another S3 than AWS; only where the settings of this server allow it."
     )
 
+    @field_validator("secret_access_key", "session_token")
+    @classmethod
+    def _fits_a_header(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and not re.fullmatch("[!-~]+", secret.get_secret_value()):
+            raise ValueError("has characters that no key or token has")
+        return secret
+
 
 class ZipRequest(_Strict):
     """What goes into an archive, by which names, read with whose credentials, and who is told of it."""

@@ -3,28 +3,31 @@
 import contextlib
 import os
 import re
+import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from aiobotocore.config import AioConfig
 from aiobotocore.parsers import AioResponseParserFactory
-from aiobotocore.session import AioSession
 from aiobotocore.utils import AioIMDSRegionProvider
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.utils import parse_timestamp
 
 from bucketzip import __version__
 from bucketzip.errors import BucketzipError, S3Error, Unsupported
+from bucketzip.jobs.spending import counted_here
 from bucketzip.s3.credentials import CredentialKeeper
-from bucketzip.s3.errors import crossing
+from bucketzip.s3.errors import WHOSE, Whose, crossing
 from bucketzip.s3.sending import prepare
 from bucketzip.s3.signing import Route
+from bucketzip.s3.straight import StraightSession
 from bucketzip.transfer.ports import LabelledCounter
 
 if TYPE_CHECKING:  # stubs, for the type checker alone
@@ -49,8 +52,10 @@ _capturing: ContextVar[bool] = ContextVar("capturing", default=False)
 class S3:
     """One client, and the routes of buckets it has learned."""
 
-    def __init__(self, client: "S3Client", *, custom_endpoint: bool) -> None:
+    def __init__(self, client: "S3Client", keeper: CredentialKeeper, *, custom_endpoint: bool) -> None:
         self.client = client
+        self.keeper = keeper
+        """Of the keys that it signs with."""
         self.custom_endpoint = custom_endpoint
         """Whether this is not AWS, as far as the settings say."""
         self._routes: dict[str, Route] = {}
@@ -88,15 +93,46 @@ class S3:
         return await self.route(bucket)
 
 
+class Where(NamedTuple):
+    """Where a client's requests go. `region` is that of whatever is not told by its bucket."""
+
+    region: str
+    endpoint: str | None = None
+    """If not where the AWS variables say."""
+    permits: Callable[[str], bool] | None = None
+    """Whether an address may be connected to."""
+
+    @property
+    def connector_args(self) -> dict[str, Any] | None:
+        """For aiohttp: each address that is connected to goes through here, looked up or written in a URL."""
+        if self.permits is None:
+            return None
+        permits = self.permits
+
+        def socket_factory(found: tuple[Any, ...]) -> socket.socket:
+            family, kind, protocol, _, address = found
+            if not permits(address[0]):
+                raise OSError(f"{address[0]}: the settings of this server do not allow that address")
+            return socket.socket(family, kind, protocol)
+
+        return {"socket_factory": socket_factory}
+
+
 @asynccontextmanager
 async def open_s3(
-    keeper: CredentialKeeper, *, max_connections: int, requests: LabelledCounter | None = None
+    keeper: CredentialKeeper,
+    *,
+    max_connections: int,
+    requests: LabelledCounter | None = None,
+    where: Where | None = None,
 ) -> AsyncIterator[S3]:
     """A client for the standard AWS variables and files, signing with the keeper's keys.
 
-    `requests` counts what it sends, tries included, by operation.
+    `requests` counts what it sends, tries included, by operation; so does the job that it is sent for.
     """
-    session = keeper.session()
+    where = where or Where(await default_region(keeper))
+    with crossing("AWS configuration"):  # a profile that is not there
+        session = await keeper.read_session("s3")
     factory = AioResponseParserFactory()
     factory.set_parser_defaults(timestamp_parser=_parse_time)
     session.register_component("response_parser_factory", factory)
@@ -110,17 +146,28 @@ async def open_s3(
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         user_agent_extra=f"bucketzip/{__version__}",
+        http_session_cls=StraightSession,
+        connector_args=where.connector_args,
+        proxies={} if where.endpoint else None,  # who connects there is us, so that we see the address
     )
     async with AsyncExitStack() as stack:
-        with crossing("AWS configuration"):  # a profile that is not there, an endpoint that is no URL
-            region = await _region(session)
-            client = await stack.enter_async_context(session.create_client("s3", region_name=region, config=config))
-        prepare(client)
-        if requests is not None:
-            client.meta.events.register(
-                "before-send.s3", lambda event_name, **_: requests.labels(event_name.rpartition(".")[2]).inc()
+        with crossing("AWS configuration"):  # an endpoint that is no URL
+            client = await stack.enter_async_context(
+                session.create_client("s3", region_name=where.region, config=config, endpoint_url=where.endpoint)
             )
-        yield S3(client, custom_endpoint=not client.meta.endpoint_url.endswith((".amazonaws.com", ".amazonaws.com.cn")))
+        prepare(client)
+        client.meta.events.register("after-call.s3", partial(_tell_whose, keeper.whose))
+
+        def count(event_name: str, **_: object) -> None:
+            operation = event_name.rpartition(".")[2]
+            if requests is not None:
+                requests.labels(operation).inc()
+            if (spending := counted_here()) is not None:
+                spending.count(operation)
+
+        client.meta.events.register("before-send.s3", count)
+        of_aws = client.meta.endpoint_url.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+        yield S3(client, keeper, custom_endpoint=not of_aws)
 
 
 def refuse_unsupported(bucket: str) -> None:
@@ -140,9 +187,15 @@ def tls_context() -> ssl.SSLContext:
         raise S3Error(f"AWS_CA_BUNDLE: {bundle}: {error.strerror or error}") from error
 
 
-async def _region(session: AioSession) -> str:
+def _tell_whose(whose: Whose, parsed: dict[str, Any], **_: object) -> None:
+    """For whoever makes an error of the answer."""
+    parsed.setdefault("ResponseMetadata", {})[WHOSE] = whose
+
+
+async def default_region(keeper: CredentialKeeper) -> str:
     """By AWS_REGION, the profile, the instance; S3 tells the right one of each bucket later."""
     with crossing("AWS configuration"):
+        session = keeper.session()
         region = os.environ.get("AWS_REGION") or session.get_config_variable("region")
     if not region and os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() != "true":
         with contextlib.suppress(BucketzipError), crossing("instance metadata"):

@@ -14,9 +14,13 @@ from bucketzip.jobs.ports import Destination, Done, Finished, Upload
 from bucketzip.s3.checksums import full_object_crc, written
 from bucketzip.s3.client import S3
 from bucketzip.s3.errors import crossing
+from bucketzip.s3.heads import head_object
 
 if TYPE_CHECKING:  # stubs, for the type checker alone
-    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef, CompleteMultipartUploadRequestTypeDef
+    from types_aiobotocore_s3.type_defs import (
+        CompletedPartTypeDef,
+        CompleteMultipartUploadRequestTypeDef,
+    )
 
 _log = logging.getLogger(__name__)
 
@@ -40,11 +44,11 @@ class Standing(NamedTuple):
     token: str
 
 
-async def standing(s3: S3, destination: Destination) -> Standing | None:
-    """What is there now."""
+async def standing(s3: S3, destination: Destination, version_id: str = "") -> Standing | None:
+    """What is there now, or of that version."""
+    asked = {"VersionId": version_id} if version_id else {}
     try:
-        with crossing(destination.url):
-            head = await s3.client.head_object(Bucket=destination.bucket, Key=destination.key, ChecksumMode="ENABLED")
+        head = await head_object(s3, *destination, ChecksumMode="ENABLED", **asked)
     except NoSuchObject:
         return None
     crc = full_object_crc(head.get("ChecksumCRC32"), head.get("ChecksumType"))

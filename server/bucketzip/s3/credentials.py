@@ -7,7 +7,7 @@ an answer of S3 that they have expired wakes that task once for all who got it.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 
@@ -16,8 +16,8 @@ from aiobotocore.session import AioSession, get_session
 from botocore.credentials import ReadOnlyCredentials
 from botocore.loaders import Loader, create_loader
 
-from bucketzip.errors import BucketzipError, CredentialsExpired, NoCredentials
-from bucketzip.s3.errors import crossing
+from bucketzip.errors import BucketzipError, CredentialsExpired, NoCredentials, RoleRefused
+from bucketzip.s3.errors import OURS, Whose, crossing
 from bucketzip.s3.signing import Credentials
 
 _log = logging.getLogger(__name__)
@@ -35,6 +35,24 @@ def _service_models() -> Loader:
     return create_loader()
 
 
+Find = Callable[[], Awaitable[AioCredentials | None]]
+"""Looks for credentials anew."""
+
+
+async def by_default_chain() -> AioCredentials | None:
+    """The server's own, as botocore finds them: environment, profile, container, role."""
+    return await get_session().get_credentials()
+
+
+def these_keys(access_key: str, secret_key: str, token: str | None) -> Find:
+    """Keys that there are no others for."""
+
+    async def find() -> AioCredentials:
+        return AioCredentials(access_key, secret_key, token, method="request")
+
+    return find
+
+
 class KeptCredentials(AioCredentials):
     """What botocore's clients sign with: the keeper's keys of this moment."""
 
@@ -49,14 +67,18 @@ class KeptCredentials(AioCredentials):
 
 
 class CredentialKeeper:
-    """Finds credentials by botocore's default chain (environment, profile, container, role) and keeps them fresh."""
+    """Finds credentials and keeps them fresh; by default the server's own."""
 
-    def __init__(self) -> None:
+    def __init__(self, find: Find = by_default_chain, whose: Whose = OURS) -> None:
+        self._find = find
+        self.whose = whose
         self._provider: AioCredentials | None = None
         self._current: Credentials | None = None
         self._problem: BucketzipError | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._renewed_at = float("-inf")
+        self.expire_at: float | None = None
+        """When the keys of now do, in seconds since 1970, where that is known."""
         self.method = ""
         """Where the credentials come from, as botocore calls it."""
 
@@ -98,6 +120,18 @@ class CredentialKeeper:
         session.register_component("data_loader", _service_models())
         return session
 
+    async def read_session(self, service: str) -> AioSession:
+        """The same, with all files read that a client of this service wants: not in the loop."""
+        session = self.session()
+
+        def read() -> None:
+            _ = session.full_config
+            for kind in ("service-2", "endpoint-rule-set-1"):
+                _service_models().load_service_model(service, kind, api_version=None)  # as botocore asks
+
+        await asyncio.to_thread(read)
+        return session
+
     async def load_credentials(self) -> AioCredentials:
         """What a session asks its `credential_provider` for."""
         return KeptCredentials(self)
@@ -118,7 +152,7 @@ class CredentialKeeper:
         try:
             with crossing("their source"):
                 keys = await self._keys(None if anew else self._provider)
-        except (NoCredentials, CredentialsExpired) as error:
+        except (NoCredentials, CredentialsExpired, RoleRefused) as error:
             self._failed(error)
         except Exception as error:  # noqa: BLE001  -- botocore passes on whatever the source of a provider raises
             self._failed(CredentialsExpired(f"AWS credentials could not be had: {error}"))
@@ -129,7 +163,7 @@ class CredentialKeeper:
 
     async def _keys(self, provider: AioCredentials | None) -> Credentials:
         """The keys of now: of this provider, or of the first in the chain that has some."""
-        provider = provider or await get_session().get_credentials()
+        provider = provider or await self._find()
         if provider is None:
             raise NoCredentials
         self._provider = provider
@@ -137,6 +171,8 @@ class CredentialKeeper:
         if not access_key or not secret_key:
             raise NoCredentials
         self.method = provider.method or ""
+        expiry = getattr(provider, "_expiry_time", None)  # of those that are renewed; botocore tells nobody otherwise
+        self.expire_at = expiry.timestamp() if expiry is not None else None
         return Credentials(access_key, secret_key, token)
 
     def _failed(self, error: BucketzipError) -> None:

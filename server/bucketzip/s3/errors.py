@@ -1,8 +1,9 @@
 """S3 code -> our error, in one table; and botocore's exceptions, at the one place where they cross."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
 from xml.sax.saxutils import unescape
 
 from aiohttp import ClientError as HttpClientError
@@ -24,6 +25,8 @@ from bucketzip.errors import (
     BucketzipError,
     ContentMismatch,
     CredentialsExpired,
+    KeysExpired,
+    KeysRefused,
     NoCredentials,
     NoSuchBucket,
     NoSuchObject,
@@ -82,6 +85,22 @@ _BY_STATUS: dict[int, type[BucketzipError]] = {
     503: SlowDown,
 }
 
+
+class Whose(NamedTuple):
+    """Whose credentials a request was signed with."""
+
+    told: str
+    """For people."""
+    given: bool
+    """They are keys that came with a request: nobody here can renew them, or is to blame for them."""
+
+
+OURS = Whose("this server's own credentials", given=False)
+WHOSE = "Whose"
+"""Among the metadata of botocore's answers."""
+
+_KEYS_REFUSED = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch"})
+
 _CODE = re.compile(rb"<Code>([^<]{1,100})</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<]{1,1000})</Message>")
 READING = "s3:GetObject on the objects and s3:ListBucket on the bucket (and kms:Decrypt for its key)"
@@ -93,16 +112,25 @@ _HINTS: dict[str, str] = {
 _SERVER_ERROR = 500
 
 
-def from_s3(status: int, code: str, message: str, where: str, *, allow: str = READING) -> BucketzipError:
+def from_s3(
+    status: int, code: str, message: str, where: str, *, allow: str = READING, whose: Whose = OURS
+) -> BucketzipError:
     """The error for an answer of S3 to a request about `where` (a bucket or an object, as `s3://...`).
 
-    `allow`: what the role needs for it.
+    `allow`: what the role needs for it; `whose` credentials it was signed with.
     """
     by_status = _BY_STATUS.get(status, S3Error)
     kind = _BY_CODE.get(code, by_status)
+    if whose.given and kind is CredentialsExpired:
+        kind = KeysExpired
+    elif whose.given and code in _KEYS_REFUSED:
+        kind = KeysRefused
     said = ", ".join(part for part in (code or f"status {status}", message) if part)
     hint = _HINTS.get(code, f"allow {allow}" if kind is AccessDenied else "")
-    return kind(f"{where}: S3 says {said}" + (f"; {hint}" if hint else ""))
+    signer = "" if whose is OURS else f" to {whose.told}:"
+    error = kind(f"{where}: S3 says{signer} {said}" + (f"; {hint}" if hint else ""))
+    error.about = where
+    return error
 
 
 def parse_error(body: bytes) -> tuple[str, str]:
@@ -111,17 +139,23 @@ def parse_error(body: bytes) -> tuple[str, str]:
     return tuple(unescape(found[1].decode(errors="replace")) if found else "" for found in (code, message))  # type: ignore[return-value]  # two in, two out
 
 
+def from_answer(answer: Mapping[str, Any], where: str, *, allow: str = READING) -> BucketzipError:
+    """The error for an answer as botocore parses it; otherwise as `from_s3`."""
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
+    said = answer.get("Error", {})
+    code = said.get("Code", "")
+    whose = cast("Whose", answer.get("ResponseMetadata", {}).get(WHOSE, OURS))
+    code = "" if code.isdigit() else code
+    return from_s3(status, code, said.get("Message", ""), where, allow=allow, whose=whose)
+
+
 @contextmanager
 def crossing(where: str, *, allow: str = READING) -> Iterator[None]:
     """Turn what botocore and its HTTP client raise about `where` into our errors; `allow` as in `from_s3`."""
     try:
         yield
     except ClientError as error:
-        answer = error.response
-        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
-        said = answer.get("Error", {})
-        code = said.get("Code", "")
-        raise from_s3(status, "" if code.isdigit() else code, said.get("Message", ""), where, allow=allow) from error
+        raise from_answer(error.response, where, allow=allow) from error
     except NoCredentialsError as error:
         raise NoCredentials from error
     except PartialCredentialsError as error:

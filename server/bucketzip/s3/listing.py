@@ -17,7 +17,8 @@ from bucketzip.s3.attributes import rebuilt_crc
 from bucketzip.s3.checksums import full_object_crc
 from bucketzip.s3.client import S3, refuse_unsupported
 from bucketzip.s3.credentials import CredentialKeeper
-from bucketzip.s3.errors import crossing
+from bucketzip.s3.errors import OURS, crossing
+from bucketzip.s3.heads import head_object
 from bucketzip.s3.pages import ARCHIVED_CLASSES, Folder, Following, Page, quoted, read_page
 from bucketzip.s3.versions import UNVERSIONED, Versions
 
@@ -63,19 +64,20 @@ class S3Catalog:
         refuse_unsupported(bucket)
         pinned = bool(version_id) or await self._versions.pin(bucket, key[: key.rfind("/") + 1])
         where = f"s3://{bucket}/{key}"
-        asked: dict[str, Any] = {"Bucket": bucket, "Key": key, "ChecksumMode": "ENABLED"}
+        asked: dict[str, Any] = {"ChecksumMode": "ENABLED"}
         if version_id:
             asked["VersionId"] = version_id
         try:
-            head = await self._ask(where, lambda: self._s3.client.head_object(**asked))
+            head = await self._ask(where, lambda: head_object(self._s3, bucket, key, **asked))
         except NoSuchObject as error:
             # A 404 to HEAD has no body, and does not say whether the bucket is there.
             await self._look_for_bucket(bucket)
             version = f" (version {version_id})" if version_id else ""
             raise NoSuchObject(f"{where}{version} does not exist") from error
         except AccessDenied as error:
+            signer = "" if self._s3.keeper.whose is OURS else f" to {self._s3.keeper.whose.told}:"
             raise AccessDenied(
-                f"{where}: S3 says access denied; allow s3:GetObject on it (and kms:Decrypt for its key), "
+                f"{where}: S3 says{signer} access denied; allow s3:GetObject on it (and kms:Decrypt for its key), "
                 f"and s3:ListBucket on the bucket, without which a missing object looks denied"
             ) from error
         return await self._looked_at(bucket, key, head, version_id or (head.get("VersionId", "") if pinned else ""))

@@ -2,19 +2,23 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from bucketzip.archive.manifest import Source
-from bucketzip.errors import ContentMismatch, NoSuchBucket, NoSuchUpload, S3Error, Unsupported
-from bucketzip.jobs.ports import CopyProof, Destination, Done, Finished, Options, Upload
+from bucketzip.errors import ContentMismatch, NoSuchBucket, NoSuchObject, NoSuchUpload, S3Error, Unsupported
+from bucketzip.jobs.execution import BUILDS_AT_ONCE, COPIES_AT_ONCE
+from bucketzip.jobs.ports import CopyProof, Destination, Done, Finished, Follow, Made, Options, Upload
 from bucketzip.s3.checksums import written
 from bucketzip.s3.client import S3, refuse_unsupported
 from bucketzip.s3.completing import METADATA_KEY, WRITING, Meant, complete, standing
 from bucketzip.s3.copying import Target, copy_part
 from bucketzip.s3.errors import crossing
+from bucketzip.s3.gate import Gate
+from bucketzip.s3.presigning import signed_url
 from bucketzip.s3.probe import Prober
 from bucketzip.s3.scratch import ABORT_PAUSE_SECONDS, ABORTS
 from bucketzip.s3.sending import PartBody
@@ -26,6 +30,8 @@ STALL_SECONDS = 120.0
 """For one piece of a part to go out, or for its answer to come; botocore's own tries and pauses among it."""
 CLOCK_SECONDS = 3.0
 """S3 tells whole seconds, of when it began an upload and of what time it is, and takes a moment to say so."""
+PARTS_AT_ONCE = COPIES_AT_ONCE + BUILDS_AT_ONCE
+"""To one bucket, by all jobs together; fewer where S3 says SlowDown."""
 UPLOADS = "s3:ListMultipartUploadParts and s3:AbortMultipartUpload on it"
 
 
@@ -35,6 +41,7 @@ class S3Multipart:
     def __init__(self, s3: S3, prober: Prober) -> None:
         self._s3 = s3
         self._prober = prober
+        self._gates = defaultdict[str, Gate](lambda: Gate(PARTS_AT_ONCE))
 
     async def create(self, destination: Destination, options: Options, token: str) -> Upload:
         """By the port. Where S3 keeps no CRC-32 of a whole object, it is asked to check nothing."""
@@ -78,9 +85,9 @@ class S3Multipart:
     async def copy(self, upload: Upload, number: int, source: Source, part: tuple[int, int], *, whole: bool) -> Done:
         """By the port."""
         start, stop = part
-        copied = await copy_part(
-            self._s3, Target(*upload.destination, upload.upload_id), number, source, None if whole else part
-        )
+        to = Target(*upload.destination, upload.upload_id)
+        async with self._gates[to.bucket].turn():
+            copied = await copy_part(self._s3, to, number, source, None if whole else part)
         if copied.crc is None:
             raise Unsupported(f"s3://{source.bucket}/{source.key}: S3 tells no CRC-32 of a copied part")
         return Done(copied.etag, stop - start, copied.crc)
@@ -103,9 +110,10 @@ class S3Multipart:
         asked = {**_named(upload), "PartNumber": number, "Body": PartBody(body, moved)}
         if upload.checksums:
             asked["ChecksumCRC32"] = written(crc)
-        with crossing(upload.destination.url, allow=WRITING):
-            async with asyncio.timeout(STALL_SECONDS) as stall:  # the client's own begins when all was sent
-                answer = await self._s3.client.upload_part(**asked)
+        async with self._gates[upload.destination.bucket].turn():
+            with crossing(upload.destination.url, allow=WRITING):
+                async with asyncio.timeout(STALL_SECONDS) as stall:  # the client's own begins when all was sent
+                    answer = await self._s3.client.upload_part(**asked)
         return answer["ETag"].strip('"')
 
     async def listed(self, upload: Upload) -> dict[int, set[tuple[str, int]]]:
@@ -143,6 +151,13 @@ class S3Multipart:
         """By the port."""
         stands = await standing(self._s3, destination)
         return stands.object if stands is not None else None
+
+    async def signed_url(self, made: Made, follow: Follow) -> str:
+        """By the port."""
+        stands = await standing(self._s3, made.destination, made.version_id)
+        if stands is None or stands.token != made.token:
+            raise NoSuchObject(f"{made.destination.url}: the archive that was written there is there no more")
+        return await signed_url(self._s3, made, follow)
 
     async def may_copy(self, sample: Source, size: int, destination: Destination) -> CopyProof:
         """By the port."""

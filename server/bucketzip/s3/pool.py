@@ -54,6 +54,7 @@ class ConnectionPool(Generic[W]):
         self,
         limit: int,
         tls: ssl.SSLContext,
+        resolver: Resolver,
         *,
         ready: Callable[[W, RangeConnection], None],
         failed: Callable[[W, Exception], None],
@@ -66,7 +67,7 @@ class ConnectionPool(Generic[W]):
         self._failed = failed
         self._begun = begun
         self._done = done
-        self._resolver = Resolver()
+        self._resolver = resolver
         self._loop = asyncio.get_running_loop()
         self._tasks = Tasks()
         self._numbers = count()

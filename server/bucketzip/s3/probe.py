@@ -33,9 +33,13 @@ UNREACHABLE_SECONDS = 60.0
 
 
 class Prober:
-    """Knows the verdicts, and probes where there is none."""
+    """Knows the verdicts, and probes where there is none.
 
-    def __init__(self, s3: S3, scratch: Scratch, probes: Probes) -> None:
+    `name` tells the rights that they are found out with from others: where one may not copy, another may.
+    """
+
+    def __init__(self, s3: S3, scratch: Scratch, probes: Probes, name: str = "") -> None:
+        self._name = name
         self._s3 = s3
         self._scratch = scratch
         self._probes = probes
@@ -47,7 +51,8 @@ class Prober:
         Copies `into` a bucket, or into scratch uploads.
         """
         bucket = into or self._scratch.bucket_for(sample.bucket)
-        probe = Probe(str(self._s3.client.meta.endpoint_url), sample.bucket, bucket)
+        endpoint = str(self._s3.client.meta.endpoint_url)
+        probe = Probe(f"{endpoint} {self._name}" if self._name else endpoint, sample.bucket, bucket)
         known = await self._probes.get(probe)
         if known is not None:
             return known

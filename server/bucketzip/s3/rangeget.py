@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import cast
 
 from bucketzip.errors import BucketzipError, S3Error, S3Unreachable, SlowDown
-from bucketzip.s3.errors import from_s3, parse_error
+from bucketzip.s3.errors import Whose, from_s3, parse_error
 from bucketzip.s3.head import MAX_HEAD_BYTES, PARTIAL_CONTENT, Head, Malformed, check_range, parse
 from bucketzip.s3.signing import Range
 from bucketzip.transfer.blocks import SMALL_BODY_BYTES
@@ -30,8 +30,13 @@ class Refused(Exception):
         self.status = status
         self.code = code
         self.date = date
-        self.error: BucketzipError = from_s3(status, code, message, where)
+        self._said = (status, code, message, where)
+        self.error: BucketzipError = from_s3(*self._said)
         self.slow_down = isinstance(self.error, SlowDown)
+
+    def signed_by(self, whose: Whose) -> None:
+        """Tell whose credentials were refused."""
+        self.error = from_s3(*self._said, whose=whose)
 
     def server_time(self) -> float | None:
         """Seconds since 1970 by S3's clock, where the answer tells."""

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
+from bucketzip.jobs.spending import Spending
 from bucketzip.s3.endpoint import Waiter
 from bucketzip.s3.rangeget import RangeConnection
 from bucketzip.s3.retry import Tries
@@ -31,6 +32,8 @@ class Read(Waiter):
     """Where the body stood when its pace was last looked at."""
     rival: "Read | None" = None
     """The other request for the same bytes."""
+    spending: Spending | None = None
+    """Of the job that it is for, which counts the requests."""
     hedged: bool = False
     """It had one, or is one: there is no third."""
     over: bool = False

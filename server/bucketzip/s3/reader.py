@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bucketzip.errors import BucketzipError
+from bucketzip.jobs.spending import counted_here
 from bucketzip.s3.client import S3
 from bucketzip.s3.clock import SigningClock
 from bucketzip.s3.credentials import CredentialKeeper
@@ -30,6 +31,7 @@ from bucketzip.s3.pool import ConnectionPool
 from bucketzip.s3.rangeget import RangeConnection, Refused, final_error
 from bucketzip.s3.read import Read
 from bucketzip.s3.reader_options import ReaderLimits, ReaderMetrics
+from bucketzip.s3.resolver import Resolver
 from bucketzip.s3.retry import Crawling, Tries
 from bucketzip.s3.signing import Range, signed_get
 from bucketzip.s3.stragglers import Stragglers
@@ -46,7 +48,14 @@ class S3RangeReader:
     """Implements `transfer.ports.RangeReader`."""
 
     def __init__(
-        self, s3: S3, keeper: CredentialKeeper, metrics: ReaderMetrics, limits: ReaderLimits, tls: ssl.SSLContext
+        self,
+        s3: S3,
+        keeper: CredentialKeeper,
+        metrics: ReaderMetrics,
+        limits: ReaderLimits,
+        tls: ssl.SSLContext,
+        *,
+        resolver: Resolver | None = None,
     ) -> None:
         self._s3 = s3
         self._keeper = keeper
@@ -54,7 +63,13 @@ class S3RangeReader:
         self._ok = metrics.outcomes.labels("ok")
         self._limits = limits
         self._pool = ConnectionPool[Read](
-            limits.connections, tls, ready=self._send, failed=self._failed, begun=self._begun, done=self._done
+            limits.connections,
+            tls,
+            resolver or Resolver(),
+            ready=self._send,
+            failed=self._failed,
+            begun=self._begun,
+            done=self._done,
         )
         self._loop = asyncio.get_running_loop()
         self._tasks = Tasks()
@@ -80,7 +95,7 @@ class S3RangeReader:
     def start(self, fetch: Fetch) -> None:
         """Begin to fill the fetch."""
         tries = Tries(self._limits.tries, self._limits.slow_down_seconds)
-        read = Read(goes_first=fetch.urgent, fetch=fetch, tries=tries)
+        read = Read(goes_first=fetch.urgent, fetch=fetch, tries=tries, spending=counted_here())
         self._reads[fetch] = read
         self._enqueue(read)
 
@@ -136,6 +151,8 @@ class S3RangeReader:
         self._busy[connection] = read
         connection.send(fetch, wanted, signed_get(read.route, wanted, read.keys, self._clock.stamp()))
         self._stragglers.sent()
+        if read.spending is not None:
+            read.spending.count("GetObject")
         if read.hedge:
             self._metrics.hedges.inc()
 
@@ -163,6 +180,8 @@ class S3RangeReader:
                 self._win(read, read.rival)
             del self._reads[read.fetch]
         else:
+            if isinstance(error, Refused):
+                error.signed_by(self._keeper.whose)
             if isinstance(error, Refused) and error.slow_down:
                 self._pool.refused(connection, read.began, self._loop.time())
             self._metrics.outcomes.labels(_outcome(error)).inc()
@@ -233,6 +252,7 @@ class S3RangeReader:
             tries=read.tries,
             route=read.route,
             rival=read,
+            spending=read.spending,
         )
         self._pool.put(read.rival, read.route)
 

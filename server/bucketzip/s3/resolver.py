@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from itertools import count
 
 from bucketzip.errors import S3Unreachable
@@ -11,9 +12,10 @@ KEEP_SECONDS = 5.0
 
 
 class Resolver:
-    """Host -> address; one look-up at a time a host."""
+    """Host -> address; one look-up at a time a host. Addresses that are not permitted are left out."""
 
-    def __init__(self) -> None:
+    def __init__(self, permits: Callable[[str], bool] = lambda _: True) -> None:
+        self._permits = permits
         self._known: dict[str, tuple[float, asyncio.Task[list[str]]]] = {}
         self._turn = count()
 
@@ -29,10 +31,11 @@ class Resolver:
         except OSError as error:
             self._known.pop(host, None)
             raise S3Unreachable(f"{host}: {error}") from error
+        if not addresses:
+            raise S3Unreachable(f"{host}: its address is one that the settings of this server do not allow")
         first = next(self._turn) % len(addresses)
         return addresses[first:] + addresses[:first]
 
-    @staticmethod
-    async def _look_up(host: str) -> list[str]:
+    async def _look_up(self, host: str) -> list[str]:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        return list(dict.fromkeys(str(address[0]) for *_, address in found))
+        return [each for each in dict.fromkeys(str(address[0]) for *_, address in found) if self._permits(each)]

@@ -4,7 +4,7 @@ import random
 import ssl
 from dataclasses import dataclass
 
-from bucketzip.errors import S3Unreachable
+from bucketzip.errors import KeysExpired, S3Unreachable
 from bucketzip.s3.errors import EXPIRED_CODES, WRONG_REGION_CODES
 from bucketzip.s3.head import Malformed
 from bucketzip.s3.rangeget import Refused
@@ -79,7 +79,7 @@ class Tries:
 def _mend(error: Exception, *, reused_and_silent: bool) -> Again | None:
     """What can be done about a failure at once."""
     if isinstance(error, Refused):
-        if error.code in EXPIRED_CODES:
+        if error.code in EXPIRED_CODES and not isinstance(error.error, KeysExpired):
             return Again("credentials", renew_credentials=True)
         if error.code == "RequestTimeTooSkewed" and (now := error.server_time()) is not None:
             return Again("clock", set_clock=now)

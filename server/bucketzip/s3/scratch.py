@@ -61,9 +61,9 @@ class Upload:
 
 
 class Scratch:
-    """Opens scratch uploads, and sees to it that none stays."""
+    """Opens scratch uploads, and sees to it that none stays. Without `uploads` none is noted: a crash may leave one."""
 
-    def __init__(self, s3: S3, uploads: ScratchUploads, processes: Processes, place: Place) -> None:
+    def __init__(self, s3: S3, uploads: ScratchUploads | None, processes: Processes, place: Place) -> None:
         self._s3 = s3
         self._uploads = uploads
         self._processes = processes
@@ -92,7 +92,8 @@ class Scratch:
         """
         bucket = into or self.bucket_for(source_bucket)
         noted = ScratchUpload(bucket, f"{self._place.prefix}{uuid.uuid4().hex}", self._processes.own)
-        await self._uploads.begun(noted)
+        if self._uploads is not None:
+            await self._uploads.begun(noted)
         upload_id, settled = "", False
         try:
             created = await self._create(noted)
@@ -128,7 +129,8 @@ class Scratch:
         except BucketzipError as error:  # it stays noted, and the next start tries again
             _log.warning("a scratch upload could not be aborted: %s", error)
         else:
-            await self._uploads.ended(upload)
+            if self._uploads is not None:
+                await self._uploads.ended(upload)
 
     async def _abort(self, upload: ScratchUpload, upload_id: str) -> None:
         with contextlib.suppress(NoSuchObject), crossing(f"s3://{upload.bucket}/{upload.key}"):
@@ -149,6 +151,6 @@ class Scratch:
         raise S3Error(f"s3://{upload.bucket}/{upload.key}: an upload does not go away")
 
     async def _sweep(self) -> None:
-        for upload in await self._uploads.all():
+        for upload in [] if self._uploads is None else await self._uploads.all():
             if not await asyncio.to_thread(self._processes.alive, upload.process):
                 await self._end(upload)

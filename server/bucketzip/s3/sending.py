@@ -4,16 +4,26 @@ A part is sent in pieces out of the memory where it was made. Copying and comple
 may be late. Over TLS the CRC-32 of a part, which is signed, makes hashing its bytes for the signature superfluous.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+from botocore.model import OperationModel
+
+from bucketzip.errors import SlowDown
+from bucketzip.s3.errors import from_answer
+
 if TYPE_CHECKING:  # stubs, for the type checker alone
+    from botocore.exceptions import _ClientErrorResponseTypeDef
     from types_aiobotocore_s3 import S3Client
 
 PIECE_BYTES = 1 << 20
 LATE_ANSWER_SECONDS = 600.0
 """S3 copies 5 GiB in a minute or two, and completes an upload of 10,000 parts in some minutes."""
 LATE = ("UploadPartCopy", "CompleteMultipartUpload")
+PARTS = ("UploadPartCopy", "UploadPart")
 
 
 class PartBody:
@@ -57,6 +67,8 @@ def prepare(client: "S3Client") -> None:
     for operation in LATE:
         client.meta.events.register(f"before-call.s3.{operation}", _answered_late)
     client.meta.events.register("before-call.s3.UploadPart", _checked_by_crc)
+    for operation in PARTS:  # before botocore's own decision, which would take something from its allowance
+        client.meta.events.register_first(f"needs-retry.s3.{operation}", _told)
 
 
 def _answered_late(params: dict[str, Any], **_: object) -> None:
@@ -68,3 +80,21 @@ def _checked_by_crc(params: dict[str, Any], **_: object) -> None:
     if "x-amz-checksum-crc32" in params["headers"]:
         algorithm = {"algorithm": "crc32", "in": "header", "name": "x-amz-checksum-crc32"}
         params["context"]["checksum"] = {"request_algorithm": algorithm}
+
+
+@contextmanager
+def hearing_of_slow_down() -> Iterator[None]:
+    """What is refused so meanwhile, by this task, is not tried again by botocore, which would tell nobody."""
+    token = _hearing.set(True)
+    try:
+        yield
+    finally:
+        _hearing.reset(token)
+
+
+_hearing: ContextVar[bool] = ContextVar("hearing", default=False)
+
+
+def _told(response: "tuple[Any, _ClientErrorResponseTypeDef] | None", operation: OperationModel, **_: object) -> None:
+    if _hearing.get() and response is not None and isinstance(from_answer(response[1], ""), SlowDown):
+        raise ClientError(response[1], operation.name)

@@ -16,26 +16,31 @@ _ASKED_AT_ONCE = 500  # SQLite takes at least 999 parameters in a statement
 
 
 class CrcTable:
-    """One row an object version; implements `transfer.ports.CrcMemory`."""
+    """One row an object version; implements `transfer.ports.CrcMemory`.
 
-    def __init__(self, database: Database) -> None:
+    `origin` tells the S3 that has the objects from any other, where it is not the usual one: what one tells of an
+    object says nothing of another's.
+    """
+
+    def __init__(self, database: Database, origin: str = "") -> None:
         self._database = database
+        self._origin = origin
 
     async def recall(self, objects: Sequence[tuple[Source, int]]) -> list[int | None]:
         """The CRC of each (object, size), where it is known."""
-        keys = [_key(source, size) for source, size in objects]
+        keys = [self._key(source, size) for source, size in objects]
         found = dict(await self._rows("SELECT version, crc FROM crcs", keys))
         return [found.get(key) for key in keys]
 
     async def refuted(self, objects: Sequence[tuple[Source, int]]) -> list[bool]:
         """Whether each (object, size) was found to have another CRC than was told of it."""
-        keys = [_key(source, size) for source, size in objects]
+        keys = [self._key(source, size) for source, size in objects]
         found = {version for (version,) in await self._rows("SELECT version FROM refuted", keys)}
         return [key in found for key in keys]
 
     async def refute(self, source: Source, size: int) -> None:
         """Note that an object was read and had another CRC than was told of it. What is known of it is forgotten."""
-        key = _key(source, size)
+        key = self._key(source, size)
 
         def run(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM crcs WHERE version = ?", (key,))
@@ -46,7 +51,7 @@ class CrcTable:
     async def keep(self, learned: Sequence[tuple[Source, int, int]]) -> None:
         """Keep the CRC of each (object, size, CRC), and forget what is old."""
         now = _now()
-        rows = [(_key(source, size), crc, now) for source, size, crc in learned]
+        rows = [(self._key(source, size), crc, now) for source, size, crc in learned]
         if not rows:
             return
 
@@ -71,12 +76,12 @@ class CrcTable:
 
         return await self._database.read(run)
 
+    def _key(self, source: Source, size: int) -> bytes:
+        """What pins content: bucket, key, size, and the version or else the ETag."""
+        pinned = "\0".join((source.bucket, source.key, source.version_id, source.etag, str(size)))
+        whole = f"{pinned}\0{self._origin}" if self._origin else pinned
+        return hashlib.blake2b(whole.encode(), digest_size=16).digest()
+
 
 def _now() -> int:
     return int(time.time())
-
-
-def _key(source: Source, size: int) -> bytes:
-    """What pins content: bucket, key, size, and the version or else the ETag."""
-    pinned = "\0".join((source.bucket, source.key, source.version_id, source.etag, str(size)))
-    return hashlib.blake2b(pinned.encode(), digest_size=16).digest()

@@ -144,6 +144,24 @@ MIGRATIONS = (
         created_at INTEGER NOT NULL,
         tokens_from INTEGER NOT NULL
     ) STRICT;
+    CREATE TABLE deliveries (
+        id TEXT PRIMARY KEY,
+        job_id TEXT REFERENCES jobs (id) ON DELETE CASCADE,
+        link_id TEXT REFERENCES links (id) ON DELETE CASCADE,
+        kind TEXT NOT NULL CHECK (kind IN ('callback', 'email')),
+        target TEXT NOT NULL,
+        event TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('waiting', 'delivered', 'failed')),
+        attempts TEXT NOT NULL DEFAULT '[]',
+        tries INTEGER NOT NULL DEFAULT 0,
+        created_at INTEGER NOT NULL,
+        next_at REAL,
+        CHECK ((job_id IS NULL) <> (link_id IS NULL)),
+        CHECK ((next_at IS NULL) = (state <> 'waiting'))
+    ) STRICT;
+    CREATE INDEX deliveries_by_job ON deliveries (job_id);
+    CREATE INDEX deliveries_by_link ON deliveries (link_id);
+    CREATE INDEX deliveries_waiting ON deliveries (next_at) WHERE state = 'waiting';
     """,
 )
 """Each brings the file from one version to the next; a landed one is never changed."""
@@ -224,6 +242,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")  # sealed credentials that were forgotten are not to be found
     # Two processes that start at once take turns here, and the second finds the work done.
     connection.execute("BEGIN IMMEDIATE")
     version = connection.execute("PRAGMA user_version").fetchone()[0]

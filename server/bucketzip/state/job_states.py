@@ -20,19 +20,20 @@ class State(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing follows."""
-        return not TRANSITIONS[self]
+        """Whether it is over; one that failed for its credentials may be resumed all the same."""
+        return self in {State.SUCCEEDED, State.FAILED, State.CANCELLED}
 
 
 TRANSITIONS: dict[State, frozenset[State]] = {
-    State.QUEUED: frozenset({State.PLANNING, State.CANCELLED}),
+    # One that was resumed, and has an upload, is running at once.
+    State.QUEUED: frozenset({State.PLANNING, State.RUNNING, State.CANCELLED}),
     State.PLANNING: frozenset({State.RUNNING, State.FAILED, State.CANCELLED}),
     # Back to planning where an object vanished that may be left out, or where the upload did.
     State.RUNNING: frozenset({State.FINISHING, State.PLANNING, State.FAILED, State.CANCELLED}),
     # Back to running where S3 has lost a part.
     State.FINISHING: frozenset({State.SUCCEEDED, State.RUNNING, State.PLANNING, State.FAILED, State.CANCELLED}),
     State.SUCCEEDED: frozenset(),
-    State.FAILED: frozenset(),
+    State.FAILED: frozenset({State.QUEUED}),  # with new credentials
     State.CANCELLED: frozenset(),
 }
 

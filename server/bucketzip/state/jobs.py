@@ -5,97 +5,30 @@ grows with every change that a watcher should see.
 """
 
 import json
-import secrets
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import Any, NamedTuple, Unpack
 
-from bucketzip.errors import ArchiveFinished, IdempotencyConflict, InvalidRequest
+from bucketzip.errors import (
+    ArchiveFinished,
+    CredentialsExpired,
+    IdempotencyConflict,
+    InvalidRequest,
+    KeysExpired,
+    KeysRefused,
+    NotResumable,
+    RoleRefused,
+)
 from bucketzip.state.database import Database
+from bucketzip.state.deliveries import WAITS_OF_JOB, post_end_of_job
+from bucketzip.state.job_row import Changes, Job, new_token
 from bucketzip.state.job_states import FINAL, TAKEN, TRANSITIONS, State
+
+__all__ = ["Changes", "Job", "Jobs", "Page", "new_token"]
 
 PACE_SECONDS = 30.0
 """The pace of a job is that of the last so many to twice as many seconds."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One row. Times are seconds since 1970."""
-
-    id: str
-    owner: str
-    idempotency_key: str | None = None
-    request: str
-    """The ArchiveRequest, as JSON."""
-    request_digest: str
-    priority: int = 0
-    state: State = State.QUEUED
-    error_code: str | None = None
-    error_detail: str | None = None
-    cancel_reason: str | None = None
-    """Why it is to be cancelled; set while it may still run."""
-    created_at: int
-    started_at: int | None = None
-    finished_at: int | None = None
-    runner: str | None = None
-    """The process that runs it, by its name among `state.processes`."""
-    bucket: str
-    key: str
-    token: str
-    """Stands in the metadata of the object: it tells ours from any other of that key."""
-    manifest: str | None = None
-    copy_from: str = "[]"
-    """The buckets that S3 copies from, as a JSON list. With the manifest it decides the parts."""
-    no_copy: str = "[]"
-    """The buckets that S3 turned out not to copy from, as a JSON list."""
-    replans: int = 0
-    """How often it was planned anew because objects had vanished."""
-    creating_at: float | None = None
-    """Since when an upload may have been begun that nobody has heard of."""
-    upload_id: str | None = None
-    checksums: bool | None = None
-    """Whether the upload is one with a CRC-32 of the full object."""
-    bytes: int | None = None
-    """Of the whole archive, like `entries` and `parts`; known once it is planned."""
-    entries: int | None = None
-    parts: int | None = None
-    copied_bytes_done: int = 0
-    built_bytes_done: int = 0
-    entries_done: int = 0
-    pace_at: float | None = None
-    """When `pace_bytes` bytes were done, some time ago: what the pace is measured from."""
-    pace_bytes: int | None = None
-    next_pace_at: float | None = None
-    next_pace_bytes: int | None = None
-    revision: int = 0
-    notes: str = "[]"
-    """What the owner should know, as a JSON list of texts."""
-    result: str | None = None
-    """What came of it, as JSON."""
-
-
-class Changes(TypedDict, total=False):
-    """What may be written into a job's row by who runs it."""
-
-    error_code: str
-    error_detail: str
-    key: str
-    manifest: str
-    copy_from: str
-    no_copy: str
-    replans: int
-    creating_at: float | None
-    upload_id: str | None
-    checksums: bool | None
-    bytes: int
-    entries: int
-    parts: int
-    copied_bytes_done: int
-    built_bytes_done: int
-    entries_done: int
-    result: str
 
 
 class Page(NamedTuple):
@@ -106,23 +39,33 @@ class Page(NamedTuple):
     """Where the next page starts; None for the last."""
 
 
-def new_token() -> str:
-    """128 random bits, for the metadata of the object."""
-    return secrets.token_hex(16)
-
+RESUMABLE = frozenset({CredentialsExpired.code, KeysExpired.code, KeysRefused.code, RoleRefused.code})
+"""Errors of credentials: with others the job may go on where it stood."""
 
 _FIELDS = tuple(Job.__dataclass_fields__)
 _COLUMNS = ", ".join(_FIELDS)
 _FINAL = ", ".join(f"'{state}'" for state in FINAL)
 _TAKEN = ", ".join(f"'{state}'" for state in TAKEN)
+_HELD = (
+    "(state = 'failed' AND credential <> '' AND finished_at > :held_since AND error_code IN ("
+    + ", ".join(f"'{code}'" for code in sorted(RESUMABLE))
+    + "))"
+)
+"""Waits for other credentials, with its upload and its receipts."""
 
 
 class Jobs:
-    """The table of jobs. `clock` gives seconds since 1970."""
+    """The table of jobs. `clock` gives seconds since 1970.
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+    One that failed for its credentials may be resumed for `resume_seconds`.
+    """
+
+    def __init__(
+        self, database: Database, clock: Callable[[], float] = time.time, *, resume_seconds: int = 86_400
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._resume_seconds = resume_seconds
 
     async def add(self, job: Job) -> Job:
         """Keep a new job, or return the one that came with its idempotency key before.
@@ -150,8 +93,20 @@ class Jobs:
         """The job of an id."""
         return await self._database.read(lambda connection: _get(connection, job_id))
 
-    async def page(self, *, state: State | None = None, after: str | None = None, limit: int) -> Page:
-        """The newest first, `limit` at most, `after` the `next` of the page before.
+    async def by_result(self, capability_hash: bytes) -> Job | None:
+        """The job whose result has the link of a capability."""
+        row = await self._database.read(
+            lambda connection: connection.execute(
+                f"SELECT {_COLUMNS} FROM jobs WHERE result_capability_hash = ?",  # noqa: S608
+                (capability_hash,),
+            ).fetchone()
+        )
+        return _job(row) if row else None
+
+    async def page(
+        self, *, owner: str | None = None, state: State | None = None, after: str | None = None, limit: int
+    ) -> Page:
+        """The newest first, of one owner or of all, `limit` at most, `after` the `next` of the page before.
 
         Raises InvalidRequest where it was none.
         """
@@ -160,9 +115,10 @@ class Jobs:
         def run(connection: sqlite3.Connection) -> list[sqlite3.Row]:
             return connection.execute(
                 f"SELECT number, {_COLUMNS} FROM jobs"  # noqa: S608
-                " WHERE (:state IS NULL OR state = :state) AND (:most IS NULL OR number < :most)"
+                " WHERE (:owner IS NULL OR owner = :owner)"
+                " AND (:state IS NULL OR state = :state) AND (:most IS NULL OR number < :most)"
                 " ORDER BY number DESC LIMIT :limit",
-                {"state": state, "most": most, "limit": limit + 1},
+                {"owner": owner, "state": state, "most": most, "limit": limit + 1},
             ).fetchall()
 
         rows = await self._database.read(run)
@@ -187,10 +143,33 @@ class Jobs:
         return [_job(row) for row in rows]
 
     async def claim(self, job: Job, runner: str) -> Job | None:
-        """Begin with a queued job: it is `planning` now. None where somebody was faster, or it was cancelled."""
-        return await self._change(
-            job.id, "state = 'queued'", state=State.PLANNING, runner=runner, started_at=int(self._clock())
-        )
+        """Begin with a queued job: it is `planning` now, or `running` if it was resumed and has an upload.
+
+        None where somebody was faster, or it was cancelled.
+        """
+        state = State.RUNNING if job.upload_id and job.manifest else State.PLANNING
+        started_at = job.started_at or int(self._clock())
+        return await self._change(job.id, "state = 'queued'", state=state, runner=runner, started_at=started_at)
+
+    async def resume(self, job_id: str, sealed: str) -> Job | None:
+        """Queue a job again that failed for its credentials, with others.
+
+        None where there is no such job; raises NotResumable.
+        """
+
+        def run(connection: sqlite3.Connection) -> Job | None:
+            resumed = connection.execute(
+                "UPDATE jobs SET state = 'queued', credential = :sealed, finished_at = NULL, runner = NULL,"  # noqa: S608
+                " error_code = NULL, error_detail = NULL, cancel_reason = NULL, revision = revision + 1"
+                f" WHERE id = :id AND {_HELD}",
+                {"id": job_id, "sealed": sealed, "held_since": self._held_since},
+            )
+            job = _get(connection, job_id)
+            if job is not None and not resumed.rowcount:
+                raise NotResumable
+            return job
+
+        return await self._database.run(run)
 
     async def adopt(self, job: Job, runner: str) -> Job | None:
         """Take over a job whose runner died, where it stands. None where somebody was faster."""
@@ -209,8 +188,11 @@ class Jobs:
         """
         if after not in TRANSITIONS[before]:
             raise ValueError(f"no job goes from {before} to {after}")
-        times: dict[str, Any] = {"pace_at": None} | ({"finished_at": int(self._clock())} if after.is_final else {})
-        return await self._change(job_id, "state = :before", {"before": before}, state=after, **times, **changes)
+        times: dict[str, Any] = {"pace_at": None, "finished_at": int(self._clock()) if after.is_final else None}
+        job = await self._change(job_id, "state = :before", {"before": before}, state=after, **times, **changes)
+        if after in {State.FAILED, State.CANCELLED}:
+            await self._forget_credentials()
+        return job
 
     async def record(self, job_id: str, **changes: Unpack[Changes]) -> Job | None:
         """Write down what was found out or made, within a state; None where the job is over."""
@@ -255,6 +237,16 @@ class Jobs:
             durable=False,
         )
 
+    async def spent(self, job_id: str, spent: str) -> None:
+        """What it cost so far. Nobody who watches hears of it, and it waits for no disk."""
+        await self._database.run(
+            lambda connection: connection.execute(
+                f"UPDATE jobs SET spent = ? WHERE id = ? AND state IN ({_TAKEN})",  # noqa: S608
+                (spent, job_id),
+            ),
+            durable=False,
+        )
+
     async def request_cancel(self, job_id: str, reason: str) -> Job | None:
         """Ask for the end of a job: a queued one is `cancelled` on return, else its runner sees to it.
 
@@ -273,9 +265,13 @@ class Jobs:
             connection.execute(
                 "UPDATE jobs SET state = 'cancelled', finished_at = ? WHERE id = ? AND state = 'queued'", (now, job_id)
             )
+            post_end_of_job(connection, job_id, now)
             return _get(connection, job_id)
 
-        return await self._database.run(run)
+        job = await self._database.run(run)
+        if job is not None and job.state.is_final:
+            await self._forget_credentials()
+        return job
 
     async def upload_ids(self) -> set[str]:
         """Of the uploads that belong to jobs."""
@@ -285,11 +281,15 @@ class Jobs:
         return {row["upload_id"] for row in rows}
 
     async def with_leftovers(self) -> list[Job]:
-        """Those that are over, but of whose uploads it is not known that they are gone."""
+        """Those that are over, but of whose uploads it is not known that they are gone.
+
+        None of those that may be resumed.
+        """
         rows = await self._database.read(
             lambda connection: connection.execute(
-                f"SELECT {_COLUMNS} FROM jobs WHERE state IN ({_FINAL})"  # noqa: S608
-                " AND (upload_id IS NOT NULL OR creating_at IS NOT NULL) ORDER BY number"
+                f"SELECT {_COLUMNS} FROM jobs WHERE state IN ({_FINAL}) AND {_HELD} IS NOT TRUE"  # noqa: S608
+                " AND (upload_id IS NOT NULL OR creating_at IS NOT NULL) ORDER BY number",
+                {"held_since": self._held_since},
             ).fetchall()
         )
         return [_job(row) for row in rows]
@@ -297,6 +297,7 @@ class Jobs:
     async def undone(self, job_id: str) -> None:
         """Nothing of a job that is over is left in S3."""
         await self._change(job_id, f"state IN ({_FINAL})", upload_id=None, creating_at=None)
+        await self._forget_credentials()
 
     async def counts(self) -> dict[State, int]:
         """How many jobs there are in each state."""
@@ -306,17 +307,44 @@ class Jobs:
         return dict.fromkeys(State, 0) | {State(row["state"]): row["jobs"] for row in rows}
 
     async def sweep(self, kept_seconds: int) -> set[str]:
-        """Forget jobs that ended so long ago, with their receipts; returns the manifests that others still need."""
-        before = int(self._clock()) - kept_seconds
+        """Forget jobs that ended so long ago, with their receipts; returns the manifests that others still need.
+
+        One whose result has a link that works stays.
+        """
+        now = int(self._clock())
 
         def run(connection: sqlite3.Connection) -> set[str]:
-            connection.execute(f"DELETE FROM jobs WHERE state IN ({_FINAL}) AND finished_at < ?", (before,))  # noqa: S608
+            connection.execute(
+                f"DELETE FROM jobs WHERE state IN ({_FINAL}) AND finished_at < ?"  # noqa: S608
+                f" AND coalesce(result_expires_at, 0) <= ? AND NOT {WAITS_OF_JOB}",
+                (now - kept_seconds, now),
+            )
             rows = connection.execute(
-                f"SELECT DISTINCT manifest FROM jobs WHERE state IN ({_TAKEN}) AND manifest IS NOT NULL"  # noqa: S608
+                "SELECT DISTINCT manifest FROM jobs WHERE manifest IS NOT NULL"  # noqa: S608
+                f" AND (state NOT IN ({_FINAL}) OR {_HELD})",
+                {"held_since": self._held_since},
             )
             return {row["manifest"] for row in rows}
 
-        return await self._database.run(run)
+        needed = await self._database.run(run)
+        await self._forget_credentials()
+        return needed
+
+    @property
+    def _held_since(self) -> float:
+        return self._clock() - self._resume_seconds
+
+    async def _forget_credentials(self) -> None:
+        """Those of jobs that are over, have nothing left in S3 and whose result nobody can fetch with them."""
+        values = {"now": self._clock(), "held_since": self._held_since}
+        await self._database.run(
+            lambda connection: connection.execute(
+                f"UPDATE jobs SET credential = '' WHERE credential <> '' AND state IN ({_FINAL})"  # noqa: S608
+                f" AND upload_id IS NULL AND creating_at IS NULL AND {_HELD} IS NOT TRUE"
+                " AND NOT (state = 'succeeded' AND coalesce(result_expires_at, 0) > :now)",
+                values,
+            )
+        )
 
     async def _change(
         self, job_id: str, condition: str, values: dict[str, str | None] | None = None, **fields: Any
@@ -329,6 +357,8 @@ class Jobs:
                 f"UPDATE jobs SET {changes}revision = revision + 1 WHERE id = :id AND {condition}",  # noqa: S608
                 {**fields, **(values or {}), "id": job_id},
             )
+            if changed.rowcount and "finished_at" in fields:
+                post_end_of_job(connection, job_id, fields["finished_at"])
             return _get(connection, job_id) if changed.rowcount else None
 
         return await self._database.run(run)

@@ -1,11 +1,13 @@
 """Download links: who holds the capability may download. Only its hash is kept."""
 
 import sqlite3
+import time
 from dataclasses import dataclass
 from typing import Literal
 
 from bucketzip.state.capabilities import hash_capability
 from bucketzip.state.database import Database
+from bucketzip.state.deliveries import post_end_of_planning
 
 State = Literal["planning", "ready", "failed", "changed"]
 KEPT_AFTER_EXPIRY_SECONDS = 7 * 86_400
@@ -33,6 +35,8 @@ class Link:
     """The process that plans it."""
     summary: str | None = None
     """What it was planned with, as JSON."""
+    credential: str | None = None
+    """Sealed, if it is not the server's; empty once it is of no use any more."""
 
 
 _COLUMNS = ", ".join(Link.__dataclass_fields__)
@@ -73,6 +77,17 @@ class Links:
         """The link will not work any more, and says why."""
         before: State = "planning" if state == "failed" else "ready"
         await self._update(link, before, state=state, error_code=code, error_detail=detail)
+        await self._database.run(_forget_credentials)
+
+    async def find(self, link_id: str) -> Link | None:
+        """The link of an id, expired or not."""
+        row = await self._database.read(
+            lambda connection: connection.execute(
+                f"SELECT {_COLUMNS} FROM links WHERE id = ?",  # noqa: S608  -- our own column names
+                (link_id,),
+            ).fetchone()
+        )
+        return Link(**row) if row else None
 
     async def planning(self, now: int) -> list[Link]:
         """Links whose planning did not come to its end, and that somebody may still use."""
@@ -102,6 +117,7 @@ class Links:
         def run(connection: sqlite3.Connection) -> set[str]:
             connection.execute("DELETE FROM links WHERE expires_at < ?", (now - KEPT_AFTER_EXPIRY_SECONDS,))
             connection.execute("UPDATE links SET manifest = NULL WHERE expires_at < ? AND manifest NOT NULL", (now,))
+            _forget_credentials(connection, now)
             rows = connection.execute("SELECT DISTINCT manifest FROM links WHERE manifest IS NOT NULL")
             return {row["manifest"] for row in rows}
 
@@ -111,9 +127,22 @@ class Links:
         """Only from the state `before`: the first who comes to an end wins."""
         changes = ", ".join(f"{name} = :{name}" for name in fields)
         values = {**fields, "key": link.capability_hash, "before": before}
-        await self._database.run(
-            lambda connection: connection.execute(
+
+        def run(connection: sqlite3.Connection) -> None:
+            changed = connection.execute(
                 f"UPDATE links SET {changes} WHERE capability_hash = :key AND state = :before",  # noqa: S608  -- our own column names
                 values,
             )
-        )
+            if changed.rowcount and before == "planning":
+                post_end_of_planning(connection, link.id, int(time.time()))
+
+        await self._database.run(run)
+
+
+def _forget_credentials(connection: sqlite3.Connection, now: int = 0) -> None:
+    """Those of links that will not work any more, at the time `now`."""
+    connection.execute(
+        "UPDATE links SET credential = '' WHERE credential <> ''"  # what is NULL stays so
+        " AND (expires_at < ? OR revoked_at IS NOT NULL OR state IN ('failed', 'changed'))",
+        (now,),
+    )

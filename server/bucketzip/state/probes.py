@@ -42,10 +42,14 @@ class Probes:
 
     async def keep(self, probe: Probe, verdict: Verdict, *, seconds: float) -> None:
         """Let a verdict hold for so long."""
-        values = (*probe, "proven" if verdict.proven else "failed", verdict.reason, int(time.time() + seconds))
-        await self._database.run(
-            lambda connection: connection.execute("INSERT OR REPLACE INTO probes VALUES (?, ?, ?, ?, ?, ?)", values)
-        )
+        now = time.time()
+        values = (*probe, "proven" if verdict.proven else "failed", verdict.reason, int(now + seconds))
+
+        def run(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM probes WHERE expires_at < ?", (int(now),))
+            connection.execute("INSERT OR REPLACE INTO probes VALUES (?, ?, ?, ?, ?, ?)", values)
+
+        await self._database.run(run)
 
 
 class ScratchUpload(NamedTuple):

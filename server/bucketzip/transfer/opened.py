@@ -35,7 +35,7 @@ class Opened:
     ) -> None:
         self.layout = layout
         self._engine = engine
-        self._memory = memory
+        self.memory = memory
         self.crcs = crcs
         self.learner = Learner(engine, layout, crcs, memory, remote)
 
@@ -80,7 +80,7 @@ class Opened:
     async def keep_refuted(self) -> None:
         """Write down which objects were found to have another CRC than was known of them."""
         for source, size in self.crcs.take_refuted():
-            await self._memory.refute(source, size)
+            await self.memory.refute(source, size)
 
 
 class OpenArchives:

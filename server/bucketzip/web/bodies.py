@@ -1,21 +1,42 @@
-"""What clients send, as models; all that is wrong with it in one error."""
+"""What clients send, as models; all that is wrong with it, within reason, in one error."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from bucketzip.errors import InvalidRequest
+from bucketzip.errors import InvalidRequest, RequestTimeout
+from bucketzip.web import keys
 
 M = TypeVar("M", bound=BaseModel)
 
+MOST_MISTAKES = 100
+"""A megabyte of them would come back as thirteen."""
+
 
 async def read_body(request: web.Request, model: type[M]) -> M:
-    """The JSON body; raises InvalidRequest."""
+    """The JSON body; raises InvalidRequest and RequestTimeout."""
+    async with in_time(request):
+        body = await request.read()
     try:
-        return model.model_validate_json(await request.read())
+        return model.model_validate_json(body)
     except ValidationError as error:
         raise _refused(error, model, "the body", "field") from error
+
+
+@asynccontextmanager
+async def in_time(request: web.Request) -> AsyncIterator[None]:
+    """For reading a body of any kind: no client keeps us waiting for ever. Raises RequestTimeout and InvalidRequest."""
+    try:
+        async with asyncio.timeout(request.app[keys.SETTINGS].client_read_seconds):
+            yield
+    except TimeoutError as error:
+        raise RequestTimeout from error
+    except web.RequestPayloadError as error:
+        raise InvalidRequest("the body is not what Transfer-Encoding or Content-Encoding says") from error
 
 
 def read_query(request: web.Request, model: type[M]) -> M:
@@ -35,4 +56,8 @@ def _refused(error: ValidationError, model: type[BaseModel], whole: str, part: s
             return f"{where}: unknown {part}" + (f" (known: {known})" if len(location) == 1 else "")
         return f"{where}: {message}"
 
-    return InvalidRequest("; ".join(said(each["loc"], each["msg"], each["type"]) for each in error.errors()))
+    mistakes = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [said(each["loc"], each["msg"], each["type"]) for each in mistakes[:MOST_MISTAKES]]
+    if more := len(mistakes) - len(told):
+        told.append(f"and {more:,} more")
+    return InvalidRequest("; ".join(told))

@@ -1,17 +1,12 @@
 """Who asks: decided once a request, by `auth.py`, and used by all handlers."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from wcmatch import fnmatch
 
+from bucketzip.state.users import Role, User
 
-class Role(StrEnum):
-    """What a user may do beside zipping."""
-
-    ADMIN = "admin"
-    """See and end what others began, too."""
-    USER = "user"
+__all__ = ["TRUSTED", "Caller", "Role", "caller_of"]
 
 
 @dataclass(frozen=True)
@@ -34,3 +29,8 @@ class Caller:
 
 
 TRUSTED = Caller("trusted", Role.USER)
+
+
+def caller_of(user: User) -> Caller:
+    """A user who asks."""
+    return Caller(user.user_key, user.role, user.buckets)

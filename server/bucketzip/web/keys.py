@@ -1,31 +1,48 @@
 """What the application holds, by typed keys."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from aiohttp import web
 
 from bucketzip.jobs.archives import Archives
+from bucketzip.jobs.links import ResultLinks
 from bucketzip.metrics import Metrics
+from bucketzip.plan.accounts import Account, Accounts
 from bucketzip.plan.downloads import Downloads
+from bucketzip.plan.sealing import Sealing
 from bucketzip.settings import Settings
+from bucketzip.state.capabilities import Capabilities
+from bucketzip.state.deliveries import Deliveries
 from bucketzip.transfer.compressor import Compressor
-from bucketzip.transfer.opened import OpenArchives
-from bucketzip.transfer.ports import CrcMemory
-from bucketzip.transfer.pump import Engine
+from bucketzip.web.access import Access
+from bucketzip.web.authority import Authority
 from bucketzip.web.caller import Caller
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
 METRICS = web.AppKey("METRICS", Metrics)
+AUTHORITY = web.AppKey("AUTHORITY", Authority)
+ACCESS: web.AppKey[Mapping[Any, Access]] = web.AppKey("ACCESS")
+"""Whom a handler's routes answer."""
 DOWNLOADS = web.AppKey("DOWNLOADS", Downloads)
-ARCHIVES = web.AppKey("ARCHIVES", OpenArchives)
-ARCHIVE_JOBS = web.AppKey("ARCHIVE_JOBS", Archives)
-CRC_MEMORY: web.AppKey[CrcMemory] = web.AppKey("CRC_MEMORY")
-ENGINE = web.AppKey("ENGINE", Engine)
+OWN = web.AppKey("OWN", Account)
+"""The account of the server itself."""
+ACCOUNTS: web.AppKey[Accounts[Account]] = web.AppKey("ACCOUNTS")
+SEALING = web.AppKey("SEALING", Sealing)
 COMPRESSOR = web.AppKey("COMPRESSOR", Compressor)
+DELIVERIES = web.AppKey("DELIVERIES", Deliveries)
+ARCHIVE_JOBS = web.AppKey("ARCHIVE_JOBS", Archives)
+CAPABILITIES = web.AppKey("CAPABILITIES", Capabilities)
+RESULT_LINKS = web.AppKey("RESULT_LINKS", ResultLinks)
 CHECK_READY: web.AppKey[Callable[[], object]] = web.AppKey("CHECK_READY")
 """Raises what keeps this server from serving."""
 
 REQUEST_ID = web.RequestKey("REQUEST_ID", str)
 CALLER = web.RequestKey("CALLER", Caller)
+"""Is there unless the route is public."""
+ROUTE = web.RequestKey("ROUTE", str)
+"""The line of the table that it matches."""
+OUTCOME = web.RequestKey("OUTCOME", str)
+"""What came of it, for the log: an error's code, or `client_gone`. Not there while all is well."""
 BODY_STARTED = web.RequestKey("BODY_STARTED", bool)
 """The head of the answer went out: from here there is no error response."""

@@ -4,9 +4,11 @@ import asyncio
 import logging
 import secrets
 import time
+from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
+from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from bucketzip.errors import BucketzipError, MethodNotAllowed, NotFound, RequestTooLarge
@@ -14,6 +16,14 @@ from bucketzip.web import keys
 from bucketzip.web.send import break_off
 
 _log = logging.getLogger(__name__)
+_access_log = logging.getLogger("bucketzip.access")
+
+UNKNOWN = "unknown"
+"""The route where there is none."""
+BROKEN = "broken"
+"""The status where the answer did not come to its end."""
+CLIENT_GONE, MALFORMED = "client_gone", "malformed"
+"""Outcomes that are no error's code: `malformed` is what aiohttp could not read, and refused."""
 
 _HTTP_ERRORS: dict[int, type[BucketzipError]] = {404: NotFound, 405: MethodNotAllowed, 413: RequestTooLarge}
 
@@ -23,12 +33,18 @@ class BrokenOff(ConnectionError):
 
 
 def unexpected(record: logging.LogRecord) -> bool:
-    """A filter for aiohttp's own log: what we broke off ourselves has been logged already, with its reason."""
-    return not (record.exc_info and isinstance(record.exc_info[1], BrokenOff))
+    """A filter for aiohttp's own log.
+
+    What we broke off has been logged already, with its reason. Of what is no HTTP it would quote the line, which may
+    hold a token.
+    """
+    ours_or_no_http = BrokenOff | web.RequestPayloadError | HttpProcessingError
+    return not (record.exc_info and isinstance(record.exc_info[1], ours_or_no_http))
 
 
 def error_response(error: BucketzipError, request: web.Request) -> web.Response:
     """The JSON that every error has."""
+    request[keys.OUTCOME] = error.code
     return web.json_response(
         {"error": error.code, "detail": str(error), "request_id": request[keys.REQUEST_ID]},
         status=error.status,
@@ -49,16 +65,20 @@ async def measured(request: web.Request, handler: Handler) -> web.StreamResponse
     request[keys.REQUEST_ID] = secrets.token_hex(8)
     metrics = request.app[keys.METRICS]
     resource = request.match_info.route.resource
-    route = resource.canonical if resource is not None else "unknown"
+    route = request[keys.ROUTE] = resource.canonical if resource is not None else UNKNOWN
     began = time.monotonic()
-    status = "broken"
+    status = BROKEN
     try:
         response = await handler(request)
         status = str(response.status)
-        return response
+    except (asyncio.CancelledError, ConnectionError):  # aiohttp logs only what was answered
+        request.setdefault(keys.OUTCOME, CLIENT_GONE)
+        _log_request(_access_log, request, status, request.writer.output_size, time.monotonic() - began)
+        raise
     finally:
         metrics.requests.labels(route, request.method, status).inc()
         metrics.request_seconds.labels(route).observe(time.monotonic() - began)
+    return response
 
 
 @web.middleware
@@ -84,6 +104,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         if ours is not error:
             _log.exception("unexpected error", extra={"request_id": request_id})
         if begun:
+            request[keys.OUTCOME] = ours.code
             request.app[keys.METRICS].errors.labels(ours.code).inc()
             _log.error("answer broken off: %s", ours, extra={"request_id": request_id})
             raise BrokenOff from error
@@ -102,21 +123,30 @@ async def watch_loop_lag(app: web.Application) -> None:
 
 
 class AccessLogger(AbstractAccessLogger):
-    """One line a request; the capability in a link's path is not logged."""
+    """One line a request that was answered; `measured` writes those of the others."""
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         """Log one request."""
-        route = getattr(request, "match_info", None)
-        resource = route.route.resource if route is not None else None
-        self.logger.info(
-            "request",
-            extra={
-                "method": request.method,
-                "route": resource.canonical if resource is not None else "unknown",
-                "status": response.status,
-                "bytes": response.body_length,
-                "seconds": round(time, 3),
-                "peer": request.remote,
-                "request_id": request.get(keys.REQUEST_ID, ""),
-            },
-        )
+        _log_request(self.logger, request, response.status, response.body_length, time)
+
+
+def _log_request(
+    logger: logging.Logger, request: web.BaseRequest, status: int | str, size_bytes: int, seconds: float
+) -> None:
+    """Who did what, and what came of it. Neither path, query nor headers: capabilities and tokens are in them."""
+    caller = request.get(keys.CALLER)
+    is_well = status == BROKEN or int(status) < HTTPStatus.BAD_REQUEST
+    logger.info(
+        "request",
+        extra={
+            "who": caller.owner if caller is not None else "",
+            "method": request.method,
+            "route": request.get(keys.ROUTE, UNKNOWN),
+            "status": status,
+            "outcome": request.get(keys.OUTCOME, "ok" if is_well else MALFORMED),
+            "bytes": size_bytes,
+            "seconds": round(seconds, 3),
+            "peer": request.remote,
+            "request_id": request.get(keys.REQUEST_ID, ""),
+        },
+    )

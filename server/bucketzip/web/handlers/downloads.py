@@ -12,7 +12,6 @@ from urllib.parse import quote
 from aiohttp import web
 
 from bucketzip.archive.deflated import Compression
-from bucketzip.archive.manifest import ManifestError
 from bucketzip.errors import (
     BucketzipError,
     ContentMismatch,
@@ -25,7 +24,6 @@ from bucketzip.errors import (
     SourceChanged,
     StillPlanning,
     StillReading,
-    recorded,
 )
 from bucketzip.plan.request import DownloadRequest
 from bucketzip.state.links import Link
@@ -35,6 +33,7 @@ from bucketzip.web import keys
 from bucketzip.web.bodies import read_body
 from bucketzip.web.disposition import attachment
 from bucketzip.web.origin import origin
+from bucketzip.web.permission import require_permitted
 from bucketzip.web.ranges import Asked, Outcome, decide
 from bucketzip.web.send import ResponseSink
 
@@ -46,6 +45,7 @@ FIRST_BYTE_SECONDS = 30.0
 async def create(request: web.Request) -> web.Response:
     """POST /downloads: plan an archive, answer with its link."""
     wanted = await read_body(request, DownloadRequest)
+    require_permitted(request, wanted)
     app = request.app
     began = time.monotonic()
     capability, _ = await app[keys.DOWNLOADS].create(wanted, request[keys.CALLER].owner)
@@ -55,10 +55,10 @@ async def create(request: web.Request) -> web.Response:
     answer: dict[str, object] = {"url": url, "filename": link.filename, "expires_at": _utc(link.expires_at)}
     if link.state == "planning":
         return web.json_response({**answer, "state": "planning"}, status=202, headers={"Location": url})
-    opened = await _open(request, link)
-    app[keys.METRICS].plan_seconds.observe(time.monotonic() - began)
     stored = compression_of(link) is None
-    etag = opened.layout.etag if stored else None
+    async with app[keys.DOWNLOADS].opened(link) as opened:
+        etag = opened.layout.etag if stored else None
+    app[keys.METRICS].plan_seconds.observe(time.monotonic() - began)
     answer |= {"state": "ready", "bytes": link.bytes, "entries": link.entries, "etag": etag}
     answer |= json.loads(link.summary or "{}")
     return web.json_response({**answer, "resumable": stored}, status=201, headers={"Location": url})
@@ -66,8 +66,12 @@ async def create(request: web.Request) -> web.Response:
 
 async def download(request: web.Request) -> web.StreamResponse:
     """GET and HEAD /d/{capability}/{filename}: the archive itself."""
+    async with look_up(request) as (link, opened):
+        return await _answer(request, link, opened)
+
+
+async def _answer(request: web.Request, link: Link, opened: Opened) -> web.StreamResponse:
     app = request.app
-    link, opened = await look_up(request)
     size = opened.layout.size
     response = web.StreamResponse(
         headers={
@@ -186,6 +190,7 @@ async def _watched(
         _log.info(
             "download",
             extra={
+                "link": link.id,
                 "outcome": outcome,
                 "bytes": sent.bytes,
                 "of_bytes": length,
@@ -219,7 +224,8 @@ def compression_of(link: Link) -> Compression | None:
     return Compression(planned["level"], auto=planned["compression"] == "auto")
 
 
-async def look_up(request: web.Request) -> tuple[Link, Opened]:
+@asynccontextmanager
+async def look_up(request: web.Request) -> AsyncIterator[tuple[Link, Opened]]:
     """The link in the request's path and its archive; raises what keeps it from being given out."""
     app = request.app
     link = await app[keys.DOWNLOADS].planned(request.match_info["capability"], app[keys.SETTINGS].planning_wait_seconds)
@@ -229,17 +235,8 @@ async def look_up(request: web.Request) -> tuple[Link, Opened]:
         raise LinkExpired
     if link.state == "planning":
         raise StillPlanning
-    return link, await _open(request, link)
-
-
-async def _open(request: web.Request, link: Link) -> Opened:
-    """The archive behind a planned link; raises what planning ended with."""
-    if link.state != "ready" or link.manifest is None:
-        raise recorded(link.error_code or "", link.error_detail or "")
-    try:
-        return await request.app[keys.ARCHIVES].get(link.manifest)
-    except (FileNotFoundError, ManifestError) as error:  # gone, or written by another release
-        raise NoSuchLink("the plan behind this link is gone; ask for a new one with POST /downloads") from error
+    async with app[keys.DOWNLOADS].opened(link) as opened:
+        yield link, opened
 
 
 def _utc(seconds: int) -> str:

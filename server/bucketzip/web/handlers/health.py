@@ -23,4 +23,6 @@ async def metrics(request: web.Request) -> web.Response:
     for state, jobs in (await request.app[keys.ARCHIVE_JOBS].counts()).items():
         if not state.is_final:
             instruments.archives.labels(state).set(jobs)
+    for kind, deliveries in (await request.app[keys.DELIVERIES].waiting()).items():
+        instruments.deliveries_waiting.labels(kind).set(deliveries)
     return web.Response(body=instruments.exposition(), headers={"Content-Type": instruments.content_type})

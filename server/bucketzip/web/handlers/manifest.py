@@ -6,8 +6,8 @@ import json
 from aiohttp import web
 
 from bucketzip.archive.manifest import Source
+from bucketzip.state.links import Link
 from bucketzip.transfer.opened import Opened
-from bucketzip.transfer.ports import CrcMemory
 from bucketzip.transfer.pump import ClientStalled
 from bucketzip.verify import manifest_json
 from bucketzip.web import keys
@@ -19,7 +19,11 @@ CHUNK_ENTRIES = 250
 
 async def manifest(request: web.Request) -> web.StreamResponse:
     """GET and HEAD /d/{capability}/manifest.json."""
-    link, opened = await look_up(request)
+    async with look_up(request) as (link, opened):
+        return await _tell(request, link, opened)
+
+
+async def _tell(request: web.Request, link: Link, opened: Opened) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={
             "Content-Type": "application/json",
@@ -36,7 +40,7 @@ async def manifest(request: web.Request) -> web.StreamResponse:
     await _write(request, response, manifest_json.head(opened.layout, link.filename, compression))
     for first in range(0, len(listed), CHUNK_ENTRIES):
         entries = range(first, min(first + CHUNK_ENTRIES, len(listed)))
-        await _recall(opened, entries, request.app[keys.CRC_MEMORY])
+        await _recall(opened, entries)
         await _write(request, response, manifest_json.lines(listed, entries, opened.crcs.get, compression))
         await asyncio.sleep(0)  # a fast client never makes the write wait
     await _write(request, response, manifest_json.TAIL)
@@ -51,7 +55,7 @@ async def _write(request: web.Request, response: web.StreamResponse, chunk: byte
         raise ClientStalled from error
 
 
-async def _recall(opened: Opened, entries: range, memory: CrcMemory) -> None:
+async def _recall(opened: Opened, entries: range) -> None:
     """Fill in CRCs that were learned when this archive, or another with the same objects, was sent before."""
     listed = opened.layout.manifest
     unknown: list[int] = []
@@ -60,6 +64,6 @@ async def _recall(opened: Opened, entries: range, memory: CrcMemory) -> None:
         if opened.crcs.get(entry) is None and isinstance(source := listed.source(entry), Source):
             unknown.append(entry)
             asked.append((source, listed.sizes[entry]))
-    for entry, crc in zip(unknown, await memory.recall(asked), strict=True):
+    for entry, crc in zip(unknown, await opened.memory.recall(asked), strict=True):
         if crc is not None:
             opened.crcs.recall(entry, crc)
