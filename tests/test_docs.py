@@ -242,7 +242,7 @@ async def test_openapi_is_served_and_answers_are_as_it_says(
     async with serving(s3_server.environment(), tmp_path, monkeypatch, planning_wait_seconds=0) as server:
         status, begun = await server.ask(bucket.url("a/"))
         assert status == 202
-        schema = schemas["PlanningDownload"]
+        schema = schemas["Download"]
         assert set(begun) == set(schema["required"]) == set(schema["properties"])
 
 

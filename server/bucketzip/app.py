@@ -19,6 +19,8 @@ from bucketzip.web import keys
 from bucketzip.web.access import access_by_handler
 from bucketzip.web.auth import authenticated
 from bucketzip.web.authority import Authority
+from bucketzip.web.cors import cross_origin, tell_origin
+from bucketzip.web.limits import DownloadLimits
 from bucketzip.web.middleware import errors_as_json, measured, note_body_started, watch_loop_lag
 from bucketzip.web.routes import routes
 
@@ -29,11 +31,15 @@ MAX_BODY_BYTES = 1 << 20
 
 def build_app(settings: Settings) -> web.Application:
     """The whole server, not yet started."""
-    app = web.Application(middlewares=[measured, errors_as_json, authenticated], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(
+        middlewares=[measured, errors_as_json, cross_origin, authenticated], client_max_size=MAX_BODY_BYTES
+    )
     app[keys.SETTINGS] = settings
     metrics = app[keys.METRICS] = Metrics()
     metrics.build.info({"version": __version__})
+    app[keys.DOWNLOAD_LIMITS] = DownloadLimits(at_once=settings.downloads_at_once, per_user=settings.downloads_per_user)
     app.on_response_prepare.append(note_body_started)
+    app.on_response_prepare.append(tell_origin)
     app.add_routes(table := routes())
     app[keys.ACCESS] = access_by_handler(table)
     app.cleanup_ctx.append(_machine)

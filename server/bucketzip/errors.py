@@ -98,6 +98,20 @@ class RequestTooLarge(BucketzipError):
     code = "request_too_large"
 
 
+class UnsupportedEncoding(BucketzipError):
+    """A request body is taken as it is, not compressed. Leave out Content-Encoding."""
+
+    status = 415
+    code = "unsupported_encoding"
+
+
+class OriginNotAllowed(BucketzipError):
+    """Pages of this origin may not ask for that. Add the origin to BUCKETZIP_CORS_ORIGINS if they should."""
+
+    status = 403
+    code = "origin_not_allowed"
+
+
 class PreconditionFailed(BucketzipError):
     """The archive is not the one that If-Match names."""
 
@@ -133,6 +147,13 @@ class LinkExpired(BucketzipError):
 
     status = 410
     code = "link_expired"
+
+
+class LinkRevoked(BucketzipError):
+    """This download link was revoked. Ask whoever gave it to you for a new one."""
+
+    status = 410
+    code = "link_revoked"
 
 
 class StillPlanning(BucketzipError):
@@ -349,6 +370,40 @@ class TooBusy(BucketzipError):
     code = "too_busy"
     retryable = True
     retry_after_seconds = 5
+
+
+class TooManyPlans(BucketzipError):
+    """This server is planning as many archives as it may at a time. Try again in a moment."""
+
+    status = 503
+    code = "too_many_plans"
+    retryable = True
+    retry_after_seconds = 5
+
+
+class TooManyDownloads(BucketzipError):
+    """As many downloads run for the user who made this link as may at a time. Try again when one is done."""
+
+    status = 429
+    code = "too_many_downloads"
+    retryable = True
+    retry_after_seconds = 10
+
+
+class TooManyQueued(BucketzipError):
+    """As many archive jobs of yours wait as may. Ask again when some are done."""
+
+    status = 429
+    code = "too_many_queued"
+    retryable = True
+    retry_after_seconds = 60
+
+
+class TooManyEntries(BucketzipError):
+    """The archive would have more entries than this server is set to plan. Make several archives of it."""
+
+    status = 400
+    code = "too_many_entries"
 
 
 class TooLargeForUpload(BucketzipError):

@@ -5,8 +5,12 @@ import logging
 import re
 import sys
 import textwrap
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Protocol
+
+REQUEST_ID: ContextVar[str | None] = ContextVar("REQUEST_ID", default=None)
+"""Of the request that is being answered, or that began what goes on. It is part of every line."""
 
 # Keys and error texts come from elsewhere, and must not make lines of their own or reach into a terminal.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -25,7 +29,10 @@ class Stream(Protocol):
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    if (request_id := REQUEST_ID.get()) is not None:
+        fields.setdefault("request_id", request_id)
+    return fields
 
 
 def _when(record: logging.LogRecord) -> str:

@@ -128,7 +128,12 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             return Tools(
                 jobs,
                 receipts,
-                ArchivePlanning(account, manifests, most_built_bytes=settings.part_bytes),
+                ArchivePlanning(
+                    account,
+                    manifests,
+                    most_built_bytes=settings.part_bytes,
+                    most_entries=settings.most_entries,
+                ),
                 account.archives,
                 account.engine,
                 account.multipart,
@@ -138,23 +143,27 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             )
 
         runner = Runner(jobs, accounts, tools, shared.processes.own, beside=sender.run)
+        downloads = Downloads(
+            links,
+            manifests,
+            accounts,
+            shared.processes,
+            capabilities=capabilities,
+            sealing=sealing,
+            ways=metrics.crcs,
+            sweep_jobs=lambda: jobs.sweep(settings.jobs_kept_seconds),
+            check=acceptance.check,
+            plans_at_once=settings.plannings_at_once,
+            most_entries=settings.most_entries,
+        )
+        metrics.plans_active.set_function(lambda: downloads.planning)
         yield Machine(
             own=own,
             accounts=accounts,
             sealing=sealing,
             manifests=manifests,
             compressor=compressor,
-            downloads=Downloads(
-                links,
-                manifests,
-                accounts,
-                shared.processes,
-                capabilities=capabilities,
-                sealing=sealing,
-                ways=metrics.crcs,
-                sweep_jobs=lambda: jobs.sweep(settings.jobs_kept_seconds),
-                check=acceptance.check,
-            ),
+            downloads=downloads,
             jobs=Archives(
                 jobs,
                 sealing,
@@ -162,6 +171,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
                 capabilities=capabilities,
                 outcomes=metrics.archives_ended,
                 check=acceptance.check,
+                queued_per_user=settings.queued_per_user,
             ),
             result_links=ResultLinks(jobs, accounts, capabilities),
             deliveries=deliveries,

@@ -112,6 +112,9 @@ class Metrics:
             buckets=_LONG_SECONDS,
             registry=registry,
         )
+        self.plans_active = Gauge(
+            "bucketzip_plans_active", "Downloads being planned now, or waiting for that.", registry=registry
+        )
         self.crcs = Counter(
             "bucketzip_planned_crcs_total",
             "Entries planned, by where their CRC-32 comes from: stored, rebuilt, cached, copied, computed.",

@@ -88,6 +88,24 @@ class Settings(BaseSettings):
         le=300,
         description="How long POST /downloads and a link wait for planning before they answer without.",
     )
+    most_entries: int = Field(
+        2_000_000, ge=1, description="Entries of one archive; planning takes about 300 bytes of memory for each."
+    )
+    plannings_at_once: int = Field(
+        16, ge=1, le=1000, description="Downloads planned at a time, in each process; one more is asked to come again."
+    )
+    downloads_at_once: int = Field(
+        0, ge=0, description="Downloads sent at a time, in each process; 0 for as many as memory_bytes allows."
+    )
+    downloads_per_user: int = Field(0, ge=0, description="Of them, those of links that one user made; 0 for no limit.")
+    queued_per_user: int = Field(
+        1000, ge=1, description="Archives to be written into buckets that may wait for one user."
+    )
+    cors_origins: str = Field(
+        "",
+        description="Web pages that may call this API: their origins, as https://app.example.com, with commas between, "
+        "or * for all.",
+    )
     manifests_bytes: int = Field(
         4096 * MIB, ge=MIB, description="Space for planned archives in state_dir: about 200 bytes an entry."
     )
@@ -167,6 +185,14 @@ class Settings(BaseSettings):
         if url and not re.fullmatch(r"https?://[^/?#\s]+", url):
             raise ValueError("is written https://zip.example.com, without a path")
         return url
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _cors_origins(cls, origins: str) -> str:
+        each = [origin.strip() for origin in origins.split(",") if origin.strip()]
+        if each != ["*"] and not all(re.fullmatch(r"https?://[a-z0-9.:\[\]-]+", origin) for origin in each):
+            raise ValueError("is *, or origins such as https://app.example.com (in lower case, no path), with commas")
+        return ",".join(each)
 
     @field_validator("scratch")
     @classmethod

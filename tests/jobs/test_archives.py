@@ -94,7 +94,7 @@ async def test_asking_again_with_the_same_key_is_the_same_job(machine: Machine) 
 async def test_an_archive_over_its_own_source_is_no_job(machine: Machine) -> None:
     with pytest.raises(DestinationInSource):
         await machine.archives.create(archive_request("s3://out/a.zip", destination="s3://out/a.zip"), "owner")
-    assert (await machine.archives.page(limit=1)).jobs == []
+    assert (await machine.archives.page(limit=1)).items == []
 
 
 async def test_an_unknown_job_is_none(machine: Machine) -> None:

@@ -62,14 +62,13 @@ def test_the_digest_is_of_what_is_asked_and_not_of_how_it_is_written() -> None:
         "destination": "s3://out/a.zip",
         "sources": [{"url": "s3://bb", "include": []}],
     }
-    assert requested.digest(ArchiveRequest.model_validate_json(json.dumps(written_otherwise))) == requested.digest(one)
+    assert ArchiveRequest.model_validate_json(json.dumps(written_otherwise)).digest == one.digest
     tags = [archive_request(tags=tags) for tags in ({"a": "1", "b": "2"}, {"b": "2", "a": "1"}, {"a": "2", "b": "1"})]
-    digests = [requested.digest(each) for each in tags]
+    digests = [each.digest for each in tags]
     assert digests[0] == digests[1] != digests[2]
-    assert requested.digest(archive_request(priority=1)) != requested.digest(archive_request())
-    assert requested.digest(archive_request("s3://b1", "s3://b2")) != requested.digest(
-        archive_request("s3://b2", "s3://b1")
-    ), "order decides the archive"
+    assert archive_request(priority=1).digest != archive_request().digest
+    one, other = archive_request("s3://b1", "s3://b2"), archive_request("s3://b2", "s3://b1")
+    assert one.digest != other.digest, "order decides the archive"
 
 
 def test_a_request_is_read_again_from_its_job() -> None:

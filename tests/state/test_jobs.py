@@ -88,7 +88,7 @@ async def test_the_same_key_and_request_are_the_same_job(jobs: Jobs) -> None:
     assert await jobs.add(made_job(idempotency_key="key")) == taken, "as it stands, whatever became of it"
     with pytest.raises(IdempotencyConflict):
         await jobs.add(made_job(idempotency_key="key", request_digest="other"))
-    assert len((await jobs.page(limit=10)).jobs) == 1
+    assert len((await jobs.page(limit=10)).items) == 1
 
 
 async def test_keys_are_each_owners_own_and_none_is_no_key(jobs: Jobs) -> None:
@@ -106,7 +106,7 @@ async def test_pages_are_the_newest_first_without_gap_or_double(jobs: Jobs) -> N
     pages, after = [], None
     while True:
         page = await jobs.page(after=after, limit=3)
-        pages.append(page.jobs)
+        pages.append(page.items)
         await jobs.add(made_job())  # what comes meanwhile is on no later page
         if (after := page.next) is None:
             break
@@ -127,7 +127,7 @@ async def test_pages_of_one_state(jobs: Jobs) -> None:
         first = await jobs.page(state=state, limit=1)
         assert first.next is not None
         second = await jobs.page(state=state, after=first.next, limit=1)
-        assert [*first.jobs, *second.jobs] == expected[::-1]
+        assert [*first.items, *second.items] == expected[::-1]
         assert second.next is None
 
 

@@ -104,7 +104,12 @@ async def serving(
     log = logging.getLogger("bucketzip.http")
     log.addFilter(unexpected)
     runner = web.AppRunner(
-        app, handler_cancellation=True, access_log_class=AccessLogger, logger=log, shutdown_timeout=0.1
+        app,
+        handler_cancellation=True,
+        access_log_class=AccessLogger,
+        logger=log,
+        shutdown_timeout=0.1,
+        auto_decompress=False,
     )
     await runner.setup()
     try:

@@ -17,6 +17,7 @@ from bucketzip.state.job_states import State
 from bucketzip.state.jobs import Jobs
 from bucketzip.web.handlers import archives as module
 from tests.faults.lying_s3 import LyingS3
+from tests.jobs.making import made_job
 from tests.web.serving import Server, serving, stub_environment
 from tests.web.sse import Event, events
 
@@ -159,7 +160,7 @@ async def test_jobs_are_listed_in_pages_and_by_state(server: Server, jobs: Jobs)
         ("limit=1001", "limit: Input should be less than or equal to 1000"),
         ("limit=x", "limit: Input should be a valid integer"),
         ("after=x", "after: this is no `next`"),
-        ("page=2", "page: unknown parameter (known: state, after, limit)"),
+        ("page=2", "page: unknown parameter (known: after, limit, state)"),
     ],
 )
 async def test_a_bad_query_is_told_what_is_wrong(server: Server, query: str, said: str) -> None:
@@ -173,6 +174,15 @@ async def test_an_unknown_job_is_none(server: Server, job_id: str) -> None:
     for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/events")):
         status, error = await call(server, method, f"/archives/{job_id}{path}")
         assert (status, error["error"]) == (404, "no_such_archive")
+
+
+async def test_what_others_made_is_not_there(server: Server, jobs: Jobs) -> None:
+    theirs = await jobs.add(made_job(owner="another"))
+    assert (await call(server, "GET", "/archives"))[1] == {"archives": [], "next": None}
+    for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/events")):
+        status, error = await call(server, method, f"/archives/{theirs.id}{path}")
+        assert (status, error["error"]) == (404, "no_such_archive")
+    assert await jobs.get(theirs.id) == theirs
 
 
 async def test_a_queued_job_is_cancelled_at_once(server: Server) -> None:

@@ -67,6 +67,7 @@ async def _serve(settings: Settings) -> None:
         access_log=logging.getLogger("bucketzip.access"),
         # Also for the first request's head, and for one that comes in pieces: aiohttp looks only whether it is there.
         keepalive_timeout=settings.client_read_seconds,
+        auto_decompress=False,  # a compressed body is refused, and never unfolded
     )
     await runner.setup()
     try:

@@ -10,7 +10,7 @@ from bucketzip.commands import CommandError
 from bucketzip.commands.signals import Interrupted, interruptible
 from bucketzip.commands.zip_outcome import FAILED, GO_ON, zipping
 from bucketzip.errors import BucketzipError, ContentMismatch
-from bucketzip.jobs import requested, skipped
+from bucketzip.jobs import skipped
 from bucketzip.jobs.model import Job, State, as_json, error_detail, progress
 from bucketzip.machine import Machine, open_machine
 from bucketzip.metrics import Metrics
@@ -43,7 +43,7 @@ def zip_to_bucket(
     request: ArchiveRequest, settings: Settings, line: StatusLine, *, for_programs: bool, discard: bool
 ) -> int:
     """Make the archive, or throw away what an earlier run has done of it; returns the exit status."""
-    digest = requested.digest(request)
+    digest = request.digest
     with (
         zipping(request.destination, settings, as_json=for_programs),
         workspaces.kept(settings.state_dir, digest) as workspace,
@@ -72,7 +72,7 @@ async def _make(request: ArchiveRequest, settings: Settings, line: StatusLine) -
         machine.check_credentials()
         # Jobs that ended stay where their uploads could not be aborted. This is the one after them.
         ended = sum(jobs for state, jobs in (await machine.jobs.counts()).items() if state.is_final)
-        job, new = await machine.jobs.create(request, OWNER, f"{requested.digest(request)}-{ended}")
+        job, new = await machine.jobs.create(request, OWNER, f"{request.digest}-{ended}")
         if not new:
             line.write("going on where an earlier run has stopped\n")
         async with machine.runner.running(settings.state_dir):
@@ -82,7 +82,7 @@ async def _make(request: ArchiveRequest, settings: Settings, line: StatusLine) -
 
 async def _discard(settings: Settings, line: StatusLine) -> _End:
     async with open_machine(settings, Metrics()) as machine:
-        job = next(iter((await machine.jobs.page(limit=1)).jobs), None)
+        job = next(iter((await machine.jobs.page(limit=1)).items), None)
         if job is not None and not job.state.is_final:
             job = await machine.jobs.cancel(job.id, DISCARDED)
             async with machine.runner.running(settings.state_dir):

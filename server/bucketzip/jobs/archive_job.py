@@ -40,8 +40,16 @@ class Planned:
 class ArchivePlanning:
     """Plans archives that are written into a bucket."""
 
-    def __init__(self, account: WritingAccount, manifests: Manifests, *, most_built_bytes: int) -> None:
+    def __init__(
+        self,
+        account: WritingAccount,
+        manifests: Manifests,
+        *,
+        most_built_bytes: int,
+        most_entries: int | None = None,
+    ) -> None:
         self._account = account
+        self._most_entries = most_entries
         self._manifests = manifests
         self._most_built_bytes = most_built_bytes
 
@@ -53,7 +61,7 @@ class ArchivePlanning:
         crcs = Discovery(self._account.crc_memory, None, most_copied_bytes=0)  # copies will tell them
         builder = ManifestBuilder(descriptors=False, origin=self._account.origin)
         catalog = Hiding(self._account.catalog, *destination)
-        planner = Planner(request, catalog, crcs, builder)
+        planner = Planner(request, catalog, crcs, builder, most_entries=self._most_entries)
         await planner.plan()
         digest = await asyncio.to_thread(self._arrange_and_write, builder)
         manifest = await asyncio.to_thread(self._manifests.open, digest)

@@ -12,7 +12,8 @@ from bucketzip.jobs.model import Job, State
 from bucketzip.plan.request import ArchiveRequest
 from bucketzip.plan.sealing import Given, Sealing
 from bucketzip.state.capabilities import Capabilities, hash_capability, new_id
-from bucketzip.state.jobs import Jobs, Page, new_token
+from bucketzip.state.jobs import Jobs, new_token
+from bucketzip.state.paging import Page
 from bucketzip.transfer.ports import LabelledCounter
 
 LOOK_SECONDS = 0.25
@@ -22,7 +23,8 @@ LOOK_SECONDS = 0.25
 class Archives:
     """Archives that are written into buckets. `wake` tells the runner, if it is in this process, to look for work.
 
-    `check` raises InvalidRequest for what a request may not want here.
+    `check` raises InvalidRequest for what a request may not want here. `queued_per_user` is how many jobs of one owner
+    may wait.
     """
 
     def __init__(
@@ -34,9 +36,11 @@ class Archives:
         capabilities: Capabilities,
         outcomes: LabelledCounter,
         check: Callable[[ArchiveRequest], None] = lambda _: None,
+        queued_per_user: int | None = None,
     ) -> None:
         self._jobs = jobs
         self._sealing = sealing
+        self._queued_per_user = queued_per_user
         self._wake = wake
         self._capabilities = capabilities
         self._outcomes = outcomes
@@ -46,8 +50,8 @@ class Archives:
     async def create(self, request: ArchiveRequest, owner: str, idempotency_key: str | None = None) -> tuple[Job, bool]:
         """A queued job, and whether it is new: the same key and request give the same job again.
 
-        Raises IdempotencyConflict where the key came with another request, DestinationInSource, and InvalidRequest
-        where its credentials may not be used.
+        Raises IdempotencyConflict where the key came with another request, DestinationInSource, TooManyQueued, and
+        InvalidRequest where its credentials may not be used.
         """
         self._check(request)
         bucket, key = requested.destination(request)
@@ -57,7 +61,7 @@ class Archives:
             owner=owner,
             idempotency_key=idempotency_key,
             request=request.model_dump_json(),
-            request_digest=requested.digest(request),
+            request_digest=request.digest,
             priority=request.priority,
             created_at=int(time.time()),
             bucket=bucket,
@@ -66,7 +70,7 @@ class Archives:
             result_capability_hash=hash_capability(self._capabilities.of_result(job_id)),
             credential=self._sealing.seal(request.credentials),
         )
-        kept = await self._jobs.add(made)
+        kept = await self._jobs.add(made, most_queued=self._queued_per_user)
         self._wake()
         return kept, kept.id == made.id
 
@@ -79,7 +83,7 @@ class Archives:
 
     async def page(
         self, *, owner: str | None = None, state: State | None = None, after: str | None = None, limit: int
-    ) -> Page:
+    ) -> Page[Job]:
         """The newest first, of one owner or of all; `after` is the `next` of the page before.
 
         Raises InvalidRequest where it is none.

@@ -1,20 +1,11 @@
 """What a request for an archive asks for, as jobs keep it and as `ports` has it."""
 
-import hashlib
-import json
-
 from pydantic import ValidationError
 
 from bucketzip.errors import DestinationInSource, InvalidRequest
 from bucketzip.jobs.ports import Destination, Options
 from bucketzip.plan.request import ArchiveRequest, Kind
 from bucketzip.state.jobs import Job
-
-
-def digest(request: ArchiveRequest) -> str:
-    """The same for the same request, however it was written."""
-    text = json.dumps(request.model_dump(mode="json"), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def destination(request: ArchiveRequest) -> Destination:

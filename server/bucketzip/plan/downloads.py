@@ -12,15 +12,17 @@ from pydantic import ValidationError
 
 from bucketzip.archive.layout import Layout
 from bucketzip.archive.manifest import ManifestBuilder, ManifestError
-from bucketzip.errors import BucketzipError, InvalidRequest, NoSuchLink, recorded
+from bucketzip.errors import BucketzipError, InvalidRequest, NoSuchLink, TooManyPlans, recorded
 from bucketzip.plan.accounts import Account, Accounts
 from bucketzip.plan.planner import Planner
 from bucketzip.plan.remedies import as_fields, remedied
 from bucketzip.plan.request import DownloadRequest
+from bucketzip.plan.revocations import Revocations
 from bucketzip.plan.sealing import Sealing
 from bucketzip.state.capabilities import Capabilities, hash_capability, new_id
-from bucketzip.state.links import Link, Links
+from bucketzip.state.links import Link, Links, Standing
 from bucketzip.state.manifests import Manifests
+from bucketzip.state.paging import Page
 from bucketzip.state.processes import Processes
 from bucketzip.transfer.opened import Opened
 from bucketzip.transfer.ports import LabelledCounter
@@ -36,7 +38,8 @@ class Downloads:
     """Makes links and plans what is behind them.
 
     `sweep_jobs` forgets jobs that ended long ago, and tells which manifests the others need. `check` raises
-    InvalidRequest for what a request may not want here.
+    InvalidRequest for what a request may not want here. `plans_at_once` and `most_entries` are limits, which see
+    `settings`.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class Downloads:
         ways: LabelledCounter,
         sweep_jobs: Callable[[], Awaitable[set[str]]],
         check: Callable[[DownloadRequest], None] = lambda _: None,
+        plans_at_once: int = 16,
+        most_entries: int | None = None,
     ) -> None:
         self._links = links
         self._manifests = manifests
@@ -61,26 +66,46 @@ class Downloads:
         self._ways = ways
         self._sweep_jobs = sweep_jobs
         self._check = check
+        self._plans_at_once = plans_at_once
+        self._slots = asyncio.Semaphore(plans_at_once)  # those of dead processes come all at once
+        self._most_entries = most_entries
         self._plans: dict[bytes, asyncio.Task[None]] = {}
+        self.revocations = Revocations(links)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Downloads"]:
         """Go on with what dead processes were planning; forget what has expired, now and then."""
-        sweeper = asyncio.create_task(self._sweep_for_ever())
+        own = [asyncio.create_task(self._sweep_for_ever()), asyncio.create_task(self.revocations.watch())]
         try:
             yield self
         finally:
-            tasks = [sweeper, *self._plans.values()]
+            tasks = [*own, *self._plans.values()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    @property
+    def planning(self) -> int:
+        """How many plans are made in this process, or wait for that."""
+        return len(self._plans)
+
     async def create(self, request: DownloadRequest, owner: str) -> tuple[str, Link]:
         """A new link, its planning under way; returns its capability, too, which is not kept.
 
-        Raises InvalidRequest, also where its credentials may not be used.
+        Raises InvalidRequest, also where its credentials may not be used, and TooManyPlans.
+        """
+        link, _ = await self.create_once(request, owner, None)
+        return self.capability(link), link
+
+    async def create_once(self, request: DownloadRequest, owner: str, idempotency_key: str | None) -> tuple[Link, bool]:
+        """A link, its planning under way, and whether it is new.
+
+        The same key and request give the same link again, while that works. Raises IdempotencyConflict where the key
+        came with another request, InvalidRequest, and TooManyPlans.
         """
         self._check(request)
+        if len(self._plans) >= self._plans_at_once:
+            raise TooManyPlans
         link_id, now = new_id(), int(time.time())
         capability = self._capabilities.of_download(link_id)
         link = Link(
@@ -94,10 +119,38 @@ class Downloads:
             state="planning",
             planner=self._processes.own,
             credential=self._sealing.seal(request.credentials),
+            idempotency_key=idempotency_key,
+            request_digest=request.digest,
         )
-        await self._links.add(link)
-        self._start(link, request)
-        return capability, link
+        kept = await self._links.add(link)
+        if kept.id == link.id:
+            self._start(link, request)
+        return kept, kept.id == link.id
+
+    def capability(self, link: Link) -> str:
+        """What stands in the link's URL."""
+        return self._capabilities.of_download(link.id)
+
+    async def find(self, link_id: str) -> Link:
+        """The link of an id; raises NoSuchLink."""
+        link = await self._links.find(link_id)
+        if link is None:
+            raise NoSuchLink
+        return link
+
+    async def page(
+        self, *, owner: str | None = None, standing: Standing | None = None, after: str | None = None, limit: int
+    ) -> Page[Link]:
+        """The newest first; `after` is the `next` of the page before. Raises InvalidRequest where it is none."""
+        return await self._links.page(now=time.time(), owner=owner, standing=standing, after=after, limit=limit)
+
+    async def revoke(self, link_id: str) -> Link:
+        """End a link, and all that goes on for it: here at once, in other processes soon. Raises NoSuchLink."""
+        link = await self._links.revoke(link_id, int(time.time()))
+        if link is None:
+            raise NoSuchLink
+        self.revocations.end(link_id)
+        return link
 
     async def planned(self, capability: str, timeout_seconds: float) -> Link | None:
         """The link, once it is planned or the time is up; None where there is no such link."""
@@ -107,7 +160,7 @@ class Downloads:
             if plan is not None:
                 await asyncio.wait([plan], timeout=max(0.0, until - time.monotonic()))
             link = await self._links.get(capability)
-            settled = link is None or link.state != "planning" or link.expires_at <= time.time()
+            settled = link is None or link.standing(time.time()) != "planning"
             if settled or time.monotonic() >= until:
                 return link
             assert link is not None
@@ -156,9 +209,13 @@ class Downloads:
     async def _plan(self, link: Link, request: DownloadRequest) -> None:
         began = time.monotonic()
         try:
-            async with self._accounts.using(link.credential) as account:
+            async with (
+                self._slots,
+                self.revocations.heeded(link.id),
+                self._accounts.using(link.credential) as account,
+            ):
                 crcs, builder = account.discovery(), ManifestBuilder(origin=account.origin)
-                await Planner(request, account.catalog, crcs, builder).plan()
+                await Planner(request, account.catalog, crcs, builder, most_entries=self._most_entries).plan()
             digest = await asyncio.to_thread(self._manifests.write, builder)
             manifest = await asyncio.to_thread(self._manifests.open, digest)
             stored = request.compression == "store"

@@ -11,7 +11,7 @@ from wcmatch import glob
 
 from bucketzip.archive.manifest import READ_AHEAD_BYTES, ManifestBuilder, Source
 from bucketzip.archive.names import Names
-from bucketzip.errors import BucketzipError, NoSuchObject, NothingToZip, ObjectArchived
+from bucketzip.errors import BucketzipError, NoSuchObject, NothingToZip, ObjectArchived, TooManyEntries
 from bucketzip.plan.ahead import run_ahead
 from bucketzip.plan.catalog import Catalog, Listed
 from bucketzip.plan.discovery import UNKNOWN, Discovery, Known, is_worth_recalling
@@ -64,6 +64,7 @@ class Planner:
     names: Names = field(default_factory=Names)
     missing: list[Missing] = field(default_factory=list)
     newest: int = _NO_TIME
+    most_entries: int | None = None
     looks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOOKS_AT_ONCE))
 
     def __post_init__(self) -> None:
@@ -78,6 +79,11 @@ class Planner:
         async with aclosing(ahead) as pages:
             async for source, page in pages:
                 self._add(source, page)
+                if self.most_entries is not None and len(self.builder) > self.most_entries:
+                    raise TooManyEntries(
+                        f"the sources hold more than {self.most_entries:,} objects; make several archives of them, "
+                        "or raise BUCKETZIP_MOST_ENTRIES"
+                    )
         if self.missing and self.request.on_missing == "fail":
             raise self._all_missing()
         if self.missing:

@@ -1,5 +1,7 @@
 """What a user may ask for: one model for downloads now and for all that follows."""
 
+import hashlib
+import json
 import re
 from enum import Enum
 from typing import Annotated, Literal, NamedTuple
@@ -205,6 +207,12 @@ class ZipRequest(_Strict):
     email: Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s,;<>\"]+@[^@\s,;<>\"]+$")] | None = Field(
         default=None, description="Who gets a mail with the link."
     )
+
+    @property
+    def digest(self) -> str:
+        """The same for the same request, however it was written."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 class DownloadRequest(ZipRequest):

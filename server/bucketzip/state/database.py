@@ -128,13 +128,16 @@ MIGRATIONS = (
     ALTER TABLE links ADD COLUMN revoked_at INTEGER;
     UPDATE links SET id = lower(hex(randomblob(16)));
     CREATE UNIQUE INDEX links_by_id ON links (id);
-    CREATE INDEX links_by_owner ON links (owner, created_at DESC);
+    ALTER TABLE links ADD COLUMN idempotency_key TEXT;
+    ALTER TABLE links ADD COLUMN request_digest TEXT;
+    CREATE INDEX links_by_owner ON links (owner);
+    CREATE UNIQUE INDEX links_by_idempotency_key ON links (owner, idempotency_key);
     ALTER TABLE jobs ADD COLUMN credential TEXT;
     ALTER TABLE jobs ADD COLUMN spent TEXT NOT NULL DEFAULT '{}';
     ALTER TABLE jobs ADD COLUMN skipped TEXT NOT NULL DEFAULT '{}';
     ALTER TABLE jobs ADD COLUMN result_capability_hash BLOB;
     ALTER TABLE jobs ADD COLUMN result_expires_at INTEGER;
-    CREATE INDEX jobs_by_owner ON jobs (owner, number DESC);
+    CREATE INDEX jobs_by_owner ON jobs (owner);
     CREATE INDEX jobs_by_result ON jobs (result_capability_hash);
     CREATE TABLE users (
         user_key TEXT PRIMARY KEY,

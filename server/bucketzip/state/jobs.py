@@ -8,35 +8,28 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, Unpack
+from typing import Any, Unpack
 
 from bucketzip.errors import (
     ArchiveFinished,
     CredentialsExpired,
     IdempotencyConflict,
-    InvalidRequest,
     KeysExpired,
     KeysRefused,
     NotResumable,
     RoleRefused,
+    TooManyQueued,
 )
 from bucketzip.state.database import Database
 from bucketzip.state.deliveries import WAITS_OF_JOB, post_end_of_job
 from bucketzip.state.job_row import Changes, Job, new_token
 from bucketzip.state.job_states import FINAL, TAKEN, TRANSITIONS, State
+from bucketzip.state.paging import Page, parse_after, read_page
 
-__all__ = ["Changes", "Job", "Jobs", "Page", "new_token"]
+__all__ = ["Changes", "Job", "Jobs", "new_token"]
 
 PACE_SECONDS = 30.0
 """The pace of a job is that of the last so many to twice as many seconds."""
-
-
-class Page(NamedTuple):
-    """Some of the jobs."""
-
-    jobs: list[Job]
-    next: str | None
-    """Where the next page starts; None for the last."""
 
 
 RESUMABLE = frozenset({CredentialsExpired.code, KeysExpired.code, KeysRefused.code, RoleRefused.code})
@@ -67,10 +60,11 @@ class Jobs:
         self._clock = clock
         self._resume_seconds = resume_seconds
 
-    async def add(self, job: Job) -> Job:
+    async def add(self, job: Job, *, most_queued: int | None = None) -> Job:
         """Keep a new job, or return the one that came with its idempotency key before.
 
-        Raises IdempotencyConflict where that one was another request.
+        Raises IdempotencyConflict where that one was another request, and TooManyQueued where the owner of a new one
+        has so many already that wait.
         """
         fields = vars(job)
         marks = ", ".join(f":{name}" for name in fields)
@@ -81,6 +75,10 @@ class Jobs:
                 fields,
             ).fetchone()
             if before is None:
+                if most_queued is not None and _queued(connection, job.owner) >= most_queued:
+                    raise TooManyQueued(
+                        f"{most_queued:,} archive jobs of yours wait already; ask again when some are done"
+                    )
                 connection.execute(f"INSERT INTO jobs ({_COLUMNS}) VALUES ({marks})", fields)  # noqa: S608
                 return job
             if before["request_digest"] != job.request_digest:
@@ -105,24 +103,22 @@ class Jobs:
 
     async def page(
         self, *, owner: str | None = None, state: State | None = None, after: str | None = None, limit: int
-    ) -> Page:
-        """The newest first, of one owner or of all, `limit` at most, `after` the `next` of the page before.
+    ) -> Page[Job]:
+        """The newest first, `limit` at most, `after` the `next` of the page before; None is everybody's, or any.
 
-        Raises InvalidRequest where it was none.
+        Raises InvalidRequest where `after` was none.
         """
-        most = _number(after) if after is not None else None
-
-        def run(connection: sqlite3.Connection) -> list[sqlite3.Row]:
-            return connection.execute(
-                f"SELECT number, {_COLUMNS} FROM jobs"  # noqa: S608
-                " WHERE (:owner IS NULL OR owner = :owner)"
-                " AND (:state IS NULL OR state = :state) AND (:most IS NULL OR number < :most)"
-                " ORDER BY number DESC LIMIT :limit",
-                {"owner": owner, "state": state, "most": most, "limit": limit + 1},
-            ).fetchall()
-
-        rows = await self._database.read(run)
-        return Page([_job(row) for row in rows[:limit]], _cursor(rows[limit - 1]["number"]) if rows[limit:] else None)
+        most, conditions = parse_after(after), {"owner": owner, "state": state}
+        rows = await self._database.read(
+            lambda connection: read_page(
+                connection,
+                f"SELECT {_COLUMNS} FROM jobs",  # noqa: S608
+                conditions,
+                after=most,
+                limit=limit,
+            )
+        )
+        return Page([_job(row) for row in rows.items], rows.next)
 
     async def next_queued(self) -> Job | None:
         """The one to be run next: of the highest priority, the oldest."""
@@ -369,23 +365,14 @@ def _get(connection: sqlite3.Connection, job_id: str) -> Job | None:
     return _job(row) if row else None
 
 
+def _queued(connection: sqlite3.Connection, owner: str) -> int:
+    query = "SELECT count(*) FROM jobs WHERE owner = ? AND state = 'queued'"
+    return int(connection.execute(query, (owner,)).fetchone()[0])
+
+
 def _job(row: sqlite3.Row) -> Job:
     fields = {name: row[name] for name in _FIELDS}
     checksums = fields["checksums"]
     return Job(
         **fields | {"state": State(fields["state"]), "checksums": None if checksums is None else bool(checksums)}
     )
-
-
-def _cursor(number: int) -> str:
-    return f"{number:x}"
-
-
-def _number(cursor: str) -> int:
-    try:
-        number = int(cursor, 16)
-    except ValueError:
-        number = 0
-    if not 0 < number < 1 << 63 or _cursor(number) != cursor:
-        raise InvalidRequest("after: this is no `next` of an earlier answer")
-    return number

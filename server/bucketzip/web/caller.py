@@ -27,6 +27,11 @@ class Caller:
         """Whether what this owner made is to be seen and ended by this caller."""
         return self.role is Role.ADMIN or owner == self.owner
 
+    @property
+    def sees(self) -> str | None:
+        """Whose links and jobs a listing has; None for everybody's."""
+        return None if self.role is Role.ADMIN else self.owner
+
 
 TRUSTED = Caller("trusted", Role.USER)
 

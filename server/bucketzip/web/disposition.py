@@ -1,5 +1,6 @@
 """Content-Disposition for a file's name in any language (RFC 6266, RFC 8187)."""
 
+import re
 import unicodedata
 from urllib.parse import quote
 
@@ -11,7 +12,7 @@ def attachment(filename: str) -> str:
     plain = unicodedata.normalize("NFKD", filename).encode("ascii", "ignore").decode().strip() or "archive.zip"
     if plain.startswith("."):
         plain = f"archive{plain}"
-    quoted = plain.replace("\\", "_").replace('"', "_").replace("%", "_")
+    quoted = re.sub(r'[\\"%/\x00-\x1f\x7f]', "_", plain)  # a wide slash has become a slash
     value = f'attachment; filename="{quoted}"'
     if quoted != filename:
         value += f"; filename*=UTF-8''{quote(filename, safe=_ATTR_CHARS)}"

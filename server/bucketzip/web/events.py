@@ -26,7 +26,6 @@ class EventStream:
                 "Content-Type": "text/event-stream",
                 "Cache-Control": "no-store",
                 "X-Accel-Buffering": "no",  # nginx would wait until it has some KiB of them
-                "X-Content-Type-Options": "nosniff",
             }
         )
 

@@ -18,6 +18,7 @@ from bucketzip.transfer.compressor import Compressor
 from bucketzip.web.access import Access
 from bucketzip.web.authority import Authority
 from bucketzip.web.caller import Caller
+from bucketzip.web.limits import DownloadLimits
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
 METRICS = web.AppKey("METRICS", Metrics)
@@ -25,6 +26,7 @@ AUTHORITY = web.AppKey("AUTHORITY", Authority)
 ACCESS: web.AppKey[Mapping[Any, Access]] = web.AppKey("ACCESS")
 """Whom a handler's routes answer."""
 DOWNLOADS = web.AppKey("DOWNLOADS", Downloads)
+DOWNLOAD_LIMITS = web.AppKey("DOWNLOAD_LIMITS", DownloadLimits)
 OWN = web.AppKey("OWN", Account)
 """The account of the server itself."""
 ACCOUNTS: web.AppKey[Accounts[Account]] = web.AppKey("ACCOUNTS")

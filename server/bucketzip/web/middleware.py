@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import secrets
 import time
 from http import HTTPStatus
@@ -12,6 +13,7 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from bucketzip.errors import BucketzipError, MethodNotAllowed, NotFound, RequestTooLarge
+from bucketzip.logs import REQUEST_ID
 from bucketzip.web import keys
 from bucketzip.web.send import break_off
 
@@ -24,6 +26,9 @@ BROKEN = "broken"
 """The status where the answer did not come to its end."""
 CLIENT_GONE, MALFORMED = "client_gone", "malformed"
 """Outcomes that are no error's code: `malformed` is what aiohttp could not read, and refused."""
+
+_TELLABLE = re.compile(r"[A-Za-z0-9._:=;-]{1,128}")
+"""A client's own id for its request that may stand in a log: those of AWS's load balancers are such."""
 
 _HTTP_ERRORS: dict[int, type[BucketzipError]] = {404: NotFound, 405: MethodNotAllowed, 413: RequestTooLarge}
 
@@ -53,16 +58,26 @@ def error_response(error: BucketzipError, request: web.Request) -> web.Response:
 
 
 async def note_body_started(request: web.Request, response: web.StreamResponse) -> None:
-    """For `on_response_prepare`."""
+    """For `on_response_prepare`: what every answer says.
+
+    Most answers hold links, so nobody keeps one unless its handler says so. None is a page that may be framed, run a
+    script or tell another site where it was.
+    """
     request[keys.BODY_STARTED] = True
-    response.headers["X-Request-Id"] = request[keys.REQUEST_ID]
-    response.headers["Server"] = "bucketzip"
+    headers = response.headers
+    headers["X-Request-Id"] = request[keys.REQUEST_ID]
+    headers["Server"] = "bucketzip"
+    headers.setdefault("Cache-Control", "no-store")
+    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    headers["Referrer-Policy"] = "no-referrer"
+    headers["X-Content-Type-Options"] = "nosniff"
 
 
 @web.middleware
 async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id, count it and its time by route."""
-    request[keys.REQUEST_ID] = secrets.token_hex(8)
+    request[keys.REQUEST_ID] = secrets.token_hex(8)  # never the client's: two could have the same
+    REQUEST_ID.set(request[keys.REQUEST_ID])
     metrics = request.app[keys.METRICS]
     resource = request.match_info.route.resource
     route = request[keys.ROUTE] = resource.canonical if resource is not None else UNKNOWN
@@ -148,5 +163,11 @@ def _log_request(
             "seconds": round(seconds, 3),
             "peer": request.remote,
             "request_id": request.get(keys.REQUEST_ID, ""),
+            **_client_request_id(request),
         },
     )
+
+
+def _client_request_id(request: web.BaseRequest) -> dict[str, str]:
+    told = request.headers.get("X-Request-Id", "")
+    return {"client_request_id": told} if _TELLABLE.fullmatch(told) else {}

@@ -3,13 +3,16 @@
 from aiohttp import web
 
 from bucketzip.web.access import for_metrics, public
-from bucketzip.web.handlers import archives, downloads, health, manifest, openapi, results, s3zipper, session
+from bucketzip.web.handlers import archives, downloads, health, links, manifest, openapi, results, s3zipper, session
 
 
 def routes() -> list[web.RouteDef]:
     """All of them."""
     return [
         web.post("/downloads", downloads.create),
+        web.get("/downloads", links.page),
+        web.get("/downloads/{id}", links.show),
+        web.delete("/downloads/{id}", links.revoke),
         public(web.get("/d/{capability}/manifest.json", manifest.manifest)),  # in front of any other name
         public(web.get("/d/{capability}/{filename}", downloads.download)),
         web.post("/archives", archives.create),
@@ -38,4 +41,5 @@ def routes() -> list[web.RouteDef]:
         public(web.get("/readyz", health.readyz)),
         for_metrics(web.get("/metrics", health.metrics)),
         public(web.get("/openapi.yaml", openapi.openapi)),
+        public(web.get("/docs", openapi.docs)),
     ]

@@ -4,21 +4,20 @@ import time
 from contextlib import aclosing
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from bucketzip.errors import InvalidRequest
+from bucketzip.errors import NoSuchArchive
 from bucketzip.jobs.model import Job, State, as_json
 from bucketzip.jobs.skipped import MOST_NAMED
 from bucketzip.plan.request import ArchiveRequest
 from bucketzip.plan.sealing import Given
 from bucketzip.web import keys
-from bucketzip.web.bodies import read_body, read_query
+from bucketzip.web.bodies import idempotency_key, read_body, read_query
 from bucketzip.web.events import EventStream
+from bucketzip.web.listing import Listing
 from bucketzip.web.origin import origin
-from bucketzip.web.permission import require_permitted, visible_job, visible_owner
+from bucketzip.web.permission import require_permitted, visible_job
 
-MAX_KEY = 255
-MAX_JOBS = 1000
 LISTED_SKIPPED = 10
 """How many of the objects that a job left out are named in the list of all jobs."""
 HEARTBEAT_SECONDS = 15.0
@@ -26,14 +25,10 @@ HEARTBEAT_SECONDS = 15.0
 CANCELLED_BY_CLIENT = "client"
 
 
-class Listing(BaseModel):
+class ArchiveListing(Listing):
     """The query of GET /archives."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     state: State | None = None
-    after: str | None = None
-    limit: int = Field(default=100, ge=1, le=MAX_JOBS)
 
 
 class Resumption(BaseModel):
@@ -48,20 +43,18 @@ async def create(request: web.Request) -> web.Response:
     """POST /archives: accept a job."""
     wanted = await read_body(request, ArchiveRequest)
     require_permitted(request, wanted)
-    job, new = await request.app[keys.ARCHIVE_JOBS].create(
-        wanted, request[keys.CALLER].owner, _idempotency_key(request)
-    )
+    job, new = await request.app[keys.ARCHIVE_JOBS].create(wanted, request[keys.CALLER].owner, idempotency_key(request))
     location = f"{origin(request)}/archives/{job.id}"
     return web.json_response(await _told(request, job), status=202 if new else 200, headers={"Location": location})
 
 
 async def page(request: web.Request) -> web.Response:
     """GET /archives: the newest first."""
-    asked = read_query(request, Listing)
+    asked = read_query(request, ArchiveListing)
     found = await request.app[keys.ARCHIVE_JOBS].page(
-        owner=visible_owner(request), state=asked.state, after=asked.after, limit=asked.limit
+        owner=request[keys.CALLER].sees, state=asked.state, after=asked.after, limit=asked.limit
     )
-    listed = await _all_told(request, found.jobs, most_skipped=LISTED_SKIPPED)
+    listed = await _all_told(request, found.items, most_skipped=LISTED_SKIPPED)
     return web.json_response({"archives": listed, "next": found.next})
 
 
@@ -125,11 +118,12 @@ async def _all_told(
     return [told(job) for job in jobs]
 
 
-def _idempotency_key(request: web.Request) -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
-        raise InvalidRequest(f"Idempotency-Key: 1 to {MAX_KEY} printable ASCII characters")
-    return key
+async def _visible(request: web.Request) -> Job:
+    """The job in the request's path; raises NoSuchArchive, also for one that the caller may not see."""
+    job = await request.app[keys.ARCHIVE_JOBS].get(request.match_info["id"])
+    if not request[keys.CALLER].may_see(job.owner):
+        raise NoSuchArchive
+    return job
 
 
 def _last_event_id(request: web.Request) -> int | None:

@@ -1,13 +1,11 @@
 """Download links, and the archives behind them."""
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from aiohttp import web
 
@@ -16,6 +14,7 @@ from bucketzip.errors import (
     BucketzipError,
     ContentMismatch,
     LinkExpired,
+    LinkRevoked,
     NoSuchBucket,
     NoSuchLink,
     NoSuchObject,
@@ -30,9 +29,9 @@ from bucketzip.state.links import Link
 from bucketzip.transfer.opened import Opened
 from bucketzip.transfer.pump import ClientStalled, Pump
 from bucketzip.web import keys
-from bucketzip.web.bodies import read_body
+from bucketzip.web.bodies import idempotency_key, read_body
 from bucketzip.web.disposition import attachment
-from bucketzip.web.origin import origin
+from bucketzip.web.handlers.links import compression_of, told, url_of
 from bucketzip.web.permission import require_permitted
 from bucketzip.web.ranges import Asked, Outcome, decide
 from bucketzip.web.send import ResponseSink
@@ -48,20 +47,18 @@ async def create(request: web.Request) -> web.Response:
     require_permitted(request, wanted)
     app = request.app
     began = time.monotonic()
-    capability, _ = await app[keys.DOWNLOADS].create(wanted, request[keys.CALLER].owner)
-    link = await app[keys.DOWNLOADS].planned(capability, app[keys.SETTINGS].planning_wait_seconds)
+    downloads = app[keys.DOWNLOADS]
+    made, new = await downloads.create_once(wanted, request[keys.CALLER].owner, idempotency_key(request))
+    link = await downloads.planned(downloads.capability(made), app[keys.SETTINGS].planning_wait_seconds)
     assert link is not None
-    url = f"{origin(request)}/d/{capability}/{quote(link.filename, safe='')}"
-    answer: dict[str, object] = {"url": url, "filename": link.filename, "expires_at": _utc(link.expires_at)}
+    headers = {"Location": url_of(request, link)}
     if link.state == "planning":
-        return web.json_response({**answer, "state": "planning"}, status=202, headers={"Location": url})
-    stored = compression_of(link) is None
-    async with app[keys.DOWNLOADS].opened(link) as opened:
-        etag = opened.layout.etag if stored else None
-    app[keys.METRICS].plan_seconds.observe(time.monotonic() - began)
-    answer |= {"state": "ready", "bytes": link.bytes, "entries": link.entries, "etag": etag}
-    answer |= json.loads(link.summary or "{}")
-    return web.json_response({**answer, "resumable": stored}, status=201, headers={"Location": url})
+        return web.json_response(told(request, link), status=202, headers=headers)
+    async with downloads.opened(link):  # raises what planning ended with
+        pass
+    if new:
+        app[keys.METRICS].plan_seconds.observe(time.monotonic() - began)
+    return web.json_response(told(request, link), status=201 if new else 200, headers=headers)
 
 
 async def download(request: web.Request) -> web.StreamResponse:
@@ -78,12 +75,11 @@ async def _answer(request: web.Request, link: Link, opened: Opened) -> web.Strea
             "Content-Type": "application/zip",
             "Content-Disposition": attachment(link.filename),
             "Cache-Control": "private, no-transform",
-            "X-Content-Type-Options": "nosniff",
         }
     )
     compression = compression_of(link)
     if compression is not None:
-        return await _send_compressed(request, link, opened, response, compression)
+        return await _answer_compressed(request, link, opened, response, compression)
     response.headers.update({"Accept-Ranges": "bytes", "ETag": opened.layout.etag})
     asked = decide(request.headers, etag=opened.layout.etag, size=size)
     if asked.outcome is Outcome.FAILED:
@@ -103,7 +99,8 @@ async def _answer(request: web.Request, link: Link, opened: Opened) -> web.Strea
         response.headers["Content-Range"] = f"bytes {asked.start}-{asked.stop - 1}/{size}"
         app[keys.METRICS].ranges.inc()
     response.content_length = asked.stop - asked.start
-    return await _send(request, link, opened, response, asked)
+    with app[keys.DOWNLOAD_LIMITS].admitted(link.owner):
+        return await _send(request, link, opened, response, asked)
 
 
 async def _send(
@@ -123,7 +120,7 @@ async def _send(
     return response
 
 
-async def _send_compressed(
+async def _answer_compressed(
     request: web.Request, link: Link, opened: Opened, response: web.StreamResponse, compression: Compression
 ) -> web.StreamResponse:
     """The archive is made once, from front to end: it has no length, no ranges and nothing to compare it by."""
@@ -133,6 +130,13 @@ async def _send_compressed(
     if request.method == "HEAD":
         await response.prepare(request)
         return response
+    with request.app[keys.DOWNLOAD_LIMITS].admitted(link.owner):
+        return await _send_compressed(request, link, opened, response, compression)
+
+
+async def _send_compressed(
+    request: web.Request, link: Link, opened: Opened, response: web.StreamResponse, compression: Compression
+) -> web.StreamResponse:
     sink = ResponseSink(request, response, None)
     async with _watched(request, link, opened, None) as sent:
         with (
@@ -164,7 +168,8 @@ async def _watched(
     began, outcome, sent = time.monotonic(), "client_gone", _Sent()
     metrics.downloads_active.inc()
     try:
-        yield sent
+        async with app[keys.DOWNLOADS].revocations.heeded(link.id):
+            yield sent
         outcome = "complete"
         metrics.download_seconds.observe(time.monotonic() - began)
     except ClientStalled:
@@ -216,14 +221,6 @@ def _vanished(error: BucketzipError) -> bool:
     return isinstance(error, NoSuchObject | NoSuchBucket)
 
 
-def compression_of(link: Link) -> Compression | None:
-    """How the archive of a planned link is compressed; None for a stored one."""
-    planned = json.loads(link.summary or "{}")  # links of an older release tell nothing of it
-    if planned.get("compression", "store") == "store":
-        return None
-    return Compression(planned["level"], auto=planned["compression"] == "auto")
-
-
 @asynccontextmanager
 async def look_up(request: web.Request) -> AsyncIterator[tuple[Link, Opened]]:
     """The link in the request's path and its archive; raises what keeps it from being given out."""
@@ -231,13 +228,12 @@ async def look_up(request: web.Request) -> AsyncIterator[tuple[Link, Opened]]:
     link = await app[keys.DOWNLOADS].planned(request.match_info["capability"], app[keys.SETTINGS].planning_wait_seconds)
     if link is None:
         raise NoSuchLink
-    if link.expires_at <= time.time():
+    standing = link.standing(time.time())
+    if standing == "revoked":
+        raise LinkRevoked
+    if standing == "expired":
         raise LinkExpired
-    if link.state == "planning":
+    if standing == "planning":
         raise StillPlanning
     async with app[keys.DOWNLOADS].opened(link) as opened:
         yield link, opened
-
-
-def _utc(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -1,7 +1,6 @@
 """What an archive holds, for programs and for who wants to check it: `manifest.json` beside the download link."""
 
 import asyncio
-import json
 
 from aiohttp import web
 
@@ -12,6 +11,7 @@ from bucketzip.transfer.pump import ClientStalled
 from bucketzip.verify import manifest_json
 from bucketzip.web import keys
 from bucketzip.web.handlers.downloads import look_up
+from bucketzip.web.handlers.links import compression_name
 
 CHUNK_ENTRIES = 250
 """Encoded at a time, which takes some 4 ms: for so long no download goes on."""
@@ -29,14 +29,19 @@ async def _tell(request: web.Request, link: Link, opened: Opened) -> web.StreamR
             "Content-Type": "application/json",
             # No ETag, and nobody may keep it without asking: CRCs that are not known yet may be known the next time.
             "Cache-Control": "private, no-cache",
-            "X-Content-Type-Options": "nosniff",
         }
     )
     await response.prepare(request)
     if request.method == "HEAD":
         return response
+    async with request.app[keys.DOWNLOADS].revocations.heeded(link.id):
+        await _send(request, response, link, opened)
+    return response
+
+
+async def _send(request: web.Request, response: web.StreamResponse, link: Link, opened: Opened) -> None:
     listed = opened.layout.manifest
-    compression = json.loads(link.summary or "{}").get("compression", manifest_json.STORE)
+    compression = compression_name(link)
     await _write(request, response, manifest_json.head(opened.layout, link.filename, compression))
     for first in range(0, len(listed), CHUNK_ENTRIES):
         entries = range(first, min(first + CHUNK_ENTRIES, len(listed)))
@@ -44,7 +49,6 @@ async def _tell(request: web.Request, link: Link, opened: Opened) -> web.StreamR
         await _write(request, response, manifest_json.lines(listed, entries, opened.crcs.get, compression))
         await asyncio.sleep(0)  # a fast client never makes the write wait
     await _write(request, response, manifest_json.TAIL)
-    return response
 
 
 async def _write(request: web.Request, response: web.StreamResponse, chunk: bytes) -> None:

@@ -1,17 +1,36 @@
-"""The description of this API, for people and for programs."""
+"""The description of this API, for programs and for people."""
 
 import asyncio
 from functools import cache
 from importlib.resources import files
 
+import yaml
 from aiohttp import web
+
+from bucketzip.web.reference import CONTENT_SECURITY_POLICY, page
+from bucketzip.web.static import StaticText
 
 
 async def openapi(request: web.Request) -> web.Response:
     """GET /openapi.yaml."""
-    return web.Response(body=await asyncio.to_thread(_description), content_type="application/yaml")
+    return (await asyncio.to_thread(_yaml)).answer(request)
+
+
+async def docs(request: web.Request) -> web.Response:
+    """GET /docs: the same to be read."""
+    return (await asyncio.to_thread(_html)).answer(request)
+
+
+def _read() -> bytes:
+    return files("bucketzip.web").joinpath("openapi.yaml").read_bytes()
 
 
 @cache
-def _description() -> bytes:
-    return files("bucketzip.web").joinpath("openapi.yaml").read_bytes()
+def _yaml() -> StaticText:
+    return StaticText(_read(), "application/yaml")
+
+
+@cache
+def _html() -> StaticText:
+    policy = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+    return StaticText(page(yaml.safe_load(_read())).encode(), "text/html; charset=utf-8", **policy)

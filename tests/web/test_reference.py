@@ -1,0 +1,121 @@
+"""The API's description: examples that are true, and a page of it that a browser shows without running anything."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import yaml
+
+from bucketzip.web.reference import page
+from tests.browser.chromium import chromium
+from tests.web.serving import Server
+
+DESCRIPTION = Path(__file__).parents[2] / "server/bucketzip/web/openapi.yaml"
+
+
+def description() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(DESCRIPTION.read_text())
+    return loaded
+
+
+def resolved(described: dict[str, Any], each: dict[str, Any]) -> dict[str, Any]:
+    found: Any = described
+    for part in each.get("$ref", "#").split("/")[1:]:
+        found = found[part]
+    return found if "$ref" in each else each
+
+
+def operations() -> Iterator[dict[str, Any]]:
+    for item in description()["paths"].values():
+        yield from (operation for method, operation in item.items() if method != "parameters")
+
+
+def contents(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each media type of a request or an answer that has a schema, by what it belongs to."""
+    for operation in operations():
+        holders = {"request": operation.get("requestBody", {}), **operation["responses"]}
+        for name, holder in holders.items():
+            for media in resolved(described, holder).get("content", {}).values():
+                if "schema" in media:
+                    yield f"{operation['operationId']} {name}", media
+
+
+def test_every_example_is_what_its_schema_says() -> None:
+    described = description()
+    for where, media in contents(described):
+        assert media.get("examples"), f"{where} has no example"
+        schema = {**media["schema"], "components": described["components"]}
+        for name, each in media["examples"].items():
+            value = resolved(described, each)["value"]
+            wrong = [error.message for error in jsonschema_rs.validator_for(schema).iter_errors(value)]
+            assert not wrong, f"{where}, {name}"
+
+
+def test_every_error_has_an_example_and_an_answer() -> None:
+    components = description()["components"]
+    codes = set(components["schemas"]["Error"]["properties"]["error"]["enum"])
+    assert codes <= set(components["examples"])
+    for code in codes:
+        assert components["examples"][code]["value"]["error"] == code
+    told = {
+        ref.rpartition("/")[2]
+        for response in components["responses"].values()
+        for ref in (each["$ref"] for each in response["content"]["application/json"]["examples"].values())
+    }
+    assert codes <= told
+
+
+def test_every_operation_is_named_sorted_and_told() -> None:
+    described = description()
+    names = [operation["operationId"] for operation in operations()]
+    assert len(names) == len(set(names))
+    tags = {tag["name"] for tag in described["tags"]}
+    for operation in operations():
+        assert set(operation["tags"]) <= tags
+        assert operation["summary"].endswith((".", "?"))
+
+
+def test_what_is_shown_is_text() -> None:
+    evil = "<script>alert(1)</script>\"' onload=x"
+    described = description()
+    described["info"]["description"] = described["info"]["title"] = evil
+    described["tags"][0]["description"] = evil
+    described["components"]["schemas"]["Error"]["description"] = evil
+    described["components"]["examples"]["internal"]["value"]["detail"] = evil
+    shown = page(described)
+    assert "<script" not in shown
+    assert shown.count("&lt;script&gt;") > 4
+
+
+def test_the_page_has_every_operation_schema_and_nothing_from_elsewhere() -> None:
+    shown = page(description())
+    anchors = set(re.findall(r'id="([^"]+)"', shown))
+    assert {operation["operationId"] for operation in operations()} <= anchors
+    assert set(re.findall(r'href="#([^"]+)"', shown)) <= anchors
+    assert not re.search(r"(src|href|action)=\"?(https?:)?//|@import|url\(|<script| on\w+=| style=", shown)
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.yaml"])
+async def test_it_is_sent_once(stub_server: Server, path: str) -> None:
+    async with stub_server.client.get(stub_server.base + path) as answer:
+        assert answer.status == 200
+        etag, kind = answer.headers["ETag"], answer.content_type
+    assert kind == {"/docs": "text/html", "/openapi.yaml": "application/yaml"}[path]
+    async with stub_server.client.get(stub_server.base + path, headers={"If-None-Match": etag}) as again:
+        assert (again.status, await again.read()) == (304, b"")
+        assert again.headers["ETag"] == etag
+
+
+async def test_chromium_shows_it_under_its_policy(stub_server: Server, tmp_path: Path) -> None:
+    """The style counts only if the hash in the policy is right."""
+    async with chromium(tmp_path) as browser:
+        shown = await browser.open(f"{stub_server.base}/docs")
+        await shown.until("document.readyState === 'complete'")
+        assert await shown.evaluate("getComputedStyle(document.body).margin") == "0px"
+        assert await shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert await shown.evaluate("performance.getEntriesByType('resource').length") == 0
+        await shown.click("DownloadRequest")
+        assert await shown.evaluate("location.hash") == "#schema-DownloadRequest"
