@@ -5,16 +5,19 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Newer than requirements.lock and pyproject.toml when what they say is installed.
 INSTALLED := $(VENV)/installed
+IMAGE_PACKAGES := $(shell sed 's/\#.*//' tests/image/apt-packages.txt)
 TEST_PACKAGES := $(shell sed 's/\#.*//' tests/apt-packages.txt)
 # Other S3 servers that tests talk to, each in an environment of its own: what they need does not go together.
 SERVERS := localstack swift
+# Ansible, linters and a stand-in for EC2, for the image.
+IMAGE_TOOLS := $(VENV)/servers/image
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo serve test chaos lint types bench lock clean packages servers
+.PHONY: help demo serve test image-test image-test-vm wheelhouse ami chaos lint types bench lock clean packages image-packages base-tree servers
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(INSTALLED) ## try it here: no AWS account, no root (KEEP=1 leaves it running)
 	@$(BIN)/python -m bucketzip.demo $(if $(KEEP),--keep)
@@ -24,6 +27,19 @@ serve: $(INSTALLED) ## run the server (ARGS="--port 8080")
 
 test: packages servers lint types ## everything CI runs (ARGS="-k name" for pytest)
 	$(BIN)/pytest -n 2 --dist=loadgroup $(ARGS)
+
+image-test: $(INSTALLED) image-packages base-tree $(IMAGE_TOOLS)/installed ## build the image without AWS, boot two of it, break them (root; 8 minutes)
+	IMAGE_TOOLS=$(abspath $(IMAGE_TOOLS))/bin $(BIN)/pytest --timeout=1200 --durations=0 --durations-min=1 tests/image $(ARGS)
+
+image-test-vm: $(INSTALLED) $(IMAGE_TOOLS)/installed ## the same image with a kernel of its own, in qemu (root; by hand)
+	@$(call install_debian,$(IMAGE_PACKAGES) e2fsprogs qemu-system-x86)
+	IMAGE_TOOLS=$(abspath $(IMAGE_TOOLS))/bin $(BIN)/python -m tests.image.vm
+
+wheelhouse: $(INSTALLED) ## everything that the image installs by pip, in build/image (ARCH=arm64)
+	@$(BIN)/python ansible/wheelhouse.py $(or $(ARCH),amd64)
+
+ami: wheelhouse $(IMAGE_TOOLS)/installed ## build the image on AWS, with a Packer and credentials of yours (ARCH=arm64, REGION=)
+	@PATH="$(abspath $(IMAGE_TOOLS))/bin:$$PATH" $(BIN)/python packer/ami.py $(or $(ARCH),amd64) $(or $(REGION),us-east-1) $(ARGS)
 
 chaos: $(INSTALLED) ## kill the server at hundreds of random moments (SEEDS=500)
 	SEEDS=$(or $(SEEDS),500) AWAY_SECONDS=60 $(BIN)/pytest -n 2 tests/jobs/test_chaos.py $(ARGS)
@@ -46,6 +62,8 @@ lock: $(BIN)/uv ## write requirements.lock from pyproject.toml (UPGRADE=1 takes 
 		$(BIN)/uv pip compile tests/servers/$$server.in --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) -o tests/servers/$$server.lock || exit 1; \
 	done
+	$(BIN)/uv pip compile tests/image/tools.in --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) -o tests/image/tools.lock
 
 clean: ## remove all that these commands made
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -53,6 +71,13 @@ clean: ## remove all that these commands made
 
 packages:
 	@$(call install_debian,$(TEST_PACKAGES))
+
+image-packages:
+	@$(call install_debian,$(IMAGE_PACKAGES))
+
+# In the background, while Ansible and moto are installed.
+base-tree: image-packages
+	@$(BIN)/python -m tests.image.trees build/image >/dev/null &
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -72,6 +97,13 @@ $(VENV)/servers/%/installed: tests/servers/%.lock
 	@$(PYTHON) -m venv $(@D)
 	@$(@D)/bin/pip install --quiet --disable-pip-version-check --use-pep517 --require-hashes -r $<
 	@$(prepare_$*)
+	@touch $@
+
+$(IMAGE_TOOLS)/installed: tests/image/tools.lock
+	@echo 'installing Ansible and moto for the image'
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --use-pep517 --require-hashes -r $<
 	@touch $@
 
 # The index of AWS's services that LocalStack would make at each start otherwise, which takes 8 s.

@@ -82,7 +82,7 @@ class Serving:
     def base(self) -> str:
         """Its address, once it listens."""
         until = time.monotonic() + 20
-        while not (found := re.search(r"listening on (http://127\.0\.0\.1:\d+)", self.log)):
+        while not (found := re.search(r"listening on (https?://127\.0\.0\.1:\d+)", self.log)):
             assert self.process.poll() is None, self.log
             assert time.monotonic() < until, self.log
             time.sleep(0.02)

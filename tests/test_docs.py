@@ -273,8 +273,8 @@ def test_what_is_named_exists(page: Path) -> None:
     used = re.findall(r"bucketzip serve((?: --[a-z0-9-]+(?: [^\s-]\S*)?)+)", text)
     options = {option for each in used for option in re.findall(r"--[a-z0-9-]+", each)}
     assert options <= {f"--{name.replace('_', '-')}" for name in Settings.model_fields} | {"--help"}
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"(?:^ {4}|`)make ([a-z]+)", text, re.MULTILINE)) <= targets
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^ {4}|`)make ([a-z-]+)", text, re.MULTILINE)) <= targets
     for file in re.findall(r"`((?:\w+/)+\w+\.(?:py|md|yaml)|\w+\.py)`", text):
         places = (ROOT, ROOT / "server/bucketzip", page.parent)
         assert any((place / file).exists() for place in places), file

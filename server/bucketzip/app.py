@@ -7,10 +7,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 
 from aiohttp import web
 
 from bucketzip import __version__
+from bucketzip.exposition import Expositions
 from bucketzip.machine import open_machine
 from bucketzip.metrics import Metrics
 from bucketzip.settings import Settings
@@ -20,6 +22,7 @@ from bucketzip.web.access import access_by_handler
 from bucketzip.web.auth import authenticated
 from bucketzip.web.authority import Authority
 from bucketzip.web.cors import cross_origin, tell_origin
+from bucketzip.web.handlers.health import own_exposition
 from bucketzip.web.limits import DownloadLimits
 from bucketzip.web.middleware import errors_as_json, measured, note_body_started, watch_loop_lag
 from bucketzip.web.routes import routes
@@ -78,6 +81,8 @@ async def _machine(app: web.Application) -> AsyncIterator[None]:
         app[keys.DELIVERIES] = machine.deliveries
         app[keys.CAPABILITIES] = machine.capabilities
         app[keys.CHECK_READY] = machine.check_credentials
+        expositions = Expositions(partial(own_exposition, app), settings.run_directory, settings.process("serve"))
+        app[keys.EXPOSITIONS] = await stack.enter_async_context(expositions.offered())
         if settings.run_jobs:
             await stack.enter_async_context(machine.runner.running(settings.state_dir))
         app[keys.DOWNLOADS] = await stack.enter_async_context(machine.downloads.running())

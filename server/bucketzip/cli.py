@@ -5,7 +5,7 @@ import signal
 import sys
 
 from bucketzip import __version__
-from bucketzip.commands import CommandError, callback_secret, serve, user, verify, work
+from bucketzip.commands import CommandError, attach_state, callback_secret, firstboot, serve, user, verify, work
 from bucketzip.commands import zip as zip_objects
 
 
@@ -32,6 +32,8 @@ def _parser() -> argparse.ArgumentParser:
     work.add(commands)
     zip_objects.add(commands)
     verify.add(commands)
+    firstboot.add(commands)
+    attach_state.add(commands)
     user.add(commands)
     callback_secret.add(commands)
     version = commands.add_parser("version", help="print the version")

@@ -23,12 +23,32 @@ LEAST_MEMORY_BYTES = 16 * MIB
 class Settings(BaseSettings):
     """All of them, with units, bounds and defaults."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", validate_default=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    tls_certificate: str = Field(
+        "", description="PEM file of a certificate and its chain: HTTPS instead of HTTP. Read again when it changes."
+    )
+    tls_key: str = Field("", description="PEM file of its key, not encrypted.")
+    tls_self_signed: bool = Field(
+        default=False, description="HTTPS with a certificate that this machine makes and signs itself."
+    )
+    run_dir: str = Field(
+        "",
+        description="Directory for the sockets by which processes of this machine show each other's metrics: any then "
+        "tells those of all. Made if it is not there.",
+    )
+    process_name: str = Field(
+        "", pattern=r"^[\w.@-]{0,40}$", description="What metrics call this process; else its command and number."
+    )
     state_dir: Path = Field(
         Path("bucketzip-state"), description="Directory for links and manifests. Made if it is not there."
+    )
+    state_volume: str = Field(
+        "",
+        pattern=r"^(vol-[0-9a-f]+)?$",
+        description="EBS volume that `bucketzip attach-state` mounts on state_dir; none leaves it on the root volume.",
     )
     public_url: str = Field(
         "",
@@ -160,6 +180,15 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
 
     @property
+    def run_directory(self) -> Path | None:
+        """`run_dir`, where there is one."""
+        return Path(self.run_dir) if self.run_dir else None
+
+    def process(self, command: str) -> str:
+        """What metrics call this process, which runs the command."""
+        return self.process_name or f"{command}-{os.getpid()}"
+
+    @property
     def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """What trusted_cidrs names."""
         return _networks(self.trusted_cidrs)
@@ -193,6 +222,16 @@ class Settings(BaseSettings):
         if each != ["*"] and not all(re.fullmatch(r"https?://[a-z0-9.:\[\]-]+", origin) for origin in each):
             raise ValueError("is *, or origins such as https://app.example.com (in lower case, no path), with commas")
         return ",".join(each)
+
+    @field_validator("tls_self_signed")
+    @classmethod
+    def _tls(cls, self_signed: bool, info: ValidationInfo) -> bool:  # noqa: FBT001  -- pydantic calls it
+        certificate, key = (bool(info.data.get(name)) for name in ("tls_certificate", "tls_key"))
+        if certificate != key:
+            raise ValueError("tls_certificate and tls_key are given together")
+        if certificate and self_signed:
+            raise ValueError("there is a tls_certificate: it is one or the other")
+        return self_signed
 
     @field_validator("scratch")
     @classmethod

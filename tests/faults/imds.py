@@ -40,7 +40,15 @@ class InstanceMetadata:
     identity_path = "/latest/dynamic/instance-identity/document"
     endpoint_url: str
 
-    def __init__(self, *, role: str | None = "archive-role", region: str = "us-east-1") -> None:
+    def __init__(
+        self,
+        *,
+        role: str | None = "archive-role",
+        region: str = "us-east-1",
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self._place = (host, port)
         self.role = role
         self.region = region
         self.credentials = RoleCredentials()
@@ -71,8 +79,8 @@ class InstanceMetadata:
         server = web.Server(self._serve, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.endpoint_url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        await web.TCPSite(self._runner, *self._place).start()
+        self.endpoint_url = f"http://{self._place[0]}:{self._runner.addresses[0][1]}"
         return self
 
     async def __aexit__(

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
 
 
 @asynccontextmanager
-async def instance(monkeypatch: pytest.MonkeyPatch, **more: str) -> AsyncIterator[InstanceMetadata]:
+async def instance(monkeypatch: pytest.MonkeyPatch, **more: Any) -> AsyncIterator[InstanceMetadata]:
     async with InstanceMetadata(**more) as imds:
         set_all(monkeypatch, **imds.environment())
         yield imds

@@ -14,6 +14,7 @@ from aiohttp import web, web_app
 from blockbuster import blockbuster_ctx
 
 from bucketzip.app import build_app
+from bucketzip.commands.tls import Certificate
 from bucketzip.settings import Settings
 from bucketzip.web import keys
 from bucketzip.web.middleware import AccessLogger, unexpected
@@ -87,11 +88,15 @@ async def serving(
     environment: Mapping[str, str],
     state: Path,
     monkeypatch: pytest.MonkeyPatch,
+    certificate: Certificate | None = None,
     *,
     trusted_cidrs: str = "127.0.0.0/8",
     **settings: Any,
 ) -> AsyncIterator[Server]:
-    """Serve from `environment`'s S3, with the state directory `state`. Nobody here needs a token by default."""
+    """Serve from `environment`'s S3, with the state directory `state`; by HTTPS where there is a certificate.
+
+    Nobody here needs a token by default.
+    """
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     app = build_app(Settings(port=0, state_dir=state, drain_seconds=0, trusted_cidrs=trusted_cidrs, **settings))
@@ -113,13 +118,17 @@ async def serving(
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        async with aiohttp.ClientSession(auto_decompress=False, timeout=aiohttp.ClientTimeout(50)) as client:
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=certificate.context if certificate else None).start()
+        trusting = aiohttp.TCPConnector(ssl=False)
+        async with aiohttp.ClientSession(
+            auto_decompress=False, timeout=aiohttp.ClientTimeout(50), connector=trusting
+        ) as client:
             # From here on, a blocking call of ours in the loop would hold up every download.
             with blockbuster_ctx("bucketzip") as blockbuster:
                 for function in blockbuster.functions.values():  # /proc is read there, which no disk delays
                     function.can_block_in("bucketzip/metrics.py", "exposition")
-                yield Server(app, f"http://127.0.0.1:{runner.addresses[0][1]}", client, answers)
+                scheme = "https" if certificate else "http"
+                yield Server(app, f"{scheme}://127.0.0.1:{runner.addresses[0][1]}", client, answers)
     finally:
         await runner.cleanup()
         # aiohttp keeps the last 1,024 applications there, each with all the memory of its machine.

@@ -3,15 +3,19 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from bucketzip.settings import Settings
+from bucketzip.web import keys
 from tests.faults.lying_s3 import LyingS3
+from tests.web.asking import bearer, user_of
 from tests.web.serving import Server, serving, stub_environment
 
 APP, OTHER = "https://app.example.com", "https://evil.example.com"
+MARK = {"X-Requested-With": "bucketzip"}
 ALLOW = "Access-Control-Allow-Origin"
 
 
@@ -22,7 +26,7 @@ class Serve:
         self._stub, self._state, self._monkeypatch = stub, state, monkeypatch
 
     @asynccontextmanager
-    async def __call__(self, origins: str, **settings: str) -> AsyncIterator[Server]:
+    async def __call__(self, origins: str, **settings: Any) -> AsyncIterator[Server]:
         self._stub.objects.put("a", b"1")
         environment = stub_environment(self._stub.endpoint_url)
         async with serving(environment, self._state, self._monkeypatch, cors_origins=origins, **settings) as server:
@@ -41,6 +45,8 @@ def preflight(origin: str, method: str = "POST") -> dict[str, str]:
 @pytest.mark.parametrize(("origins", "told"), [(f"https://a.example.com, {APP}", APP), ("*", "*")])
 async def test_a_page_that_may_call_is_let(serve: Serve, origins: str, told: str) -> None:
     async with serve(origins) as server:
+        user, *_ = await user_of(server)
+        token = bearer(server.app[keys.AUTHORITY].tokens.issue(user))
         async with server.client.options(f"{server.base}/downloads", headers=preflight(APP)) as answer:
             assert (answer.status, answer.headers[ALLOW]) == (204, told)
             assert answer.headers["Access-Control-Allow-Methods"] == "GET, HEAD, POST"
@@ -48,7 +54,7 @@ async def test_a_page_that_may_call_is_let(serve: Serve, origins: str, told: str
                 answer.headers["Access-Control-Allow-Headers"].split(", ")
             )
         made = await server.client.post(
-            f"{server.base}/downloads", json={"sources": ["s3://stub/"]}, headers={"Origin": APP}
+            f"{server.base}/downloads", json={"sources": ["s3://stub/"]}, headers={"Origin": APP, **token}
         )
         assert (made.status, made.headers[ALLOW]) == (201, told)
         url = (await made.json())["url"]
@@ -87,7 +93,7 @@ async def test_our_own_pages_need_no_setting(serve: Serve) -> None:
     async with serve("", public_url="https://zip.example.com") as server:
         for origin in (server.base, "https://zip.example.com"):
             async with server.client.post(
-                f"{server.base}/downloads", json={"sources": ["s3://stub/"]}, headers={"Origin": origin}
+                f"{server.base}/downloads", json={"sources": ["s3://stub/"]}, headers={"Origin": origin, **MARK}
             ) as answer:
                 assert answer.status == 201
 

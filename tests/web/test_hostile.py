@@ -124,7 +124,7 @@ async def test_a_compressed_body_is_refused(stub_server: Server, encoding: str) 
 
 async def test_a_body_that_dribbles_is_let_go(stub: LyingS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = stub_environment(stub.endpoint_url)
-    async with serving(environment, tmp_path / "state", monkeypatch, client_stall_seconds=1) as server:
+    async with serving(environment, tmp_path / "state", monkeypatch, client_read_seconds=1) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(server.base.rpartition(":")[2]))
         writer.write(b"POST /downloads HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n{")
         async with asyncio.timeout(20):

@@ -1,7 +1,6 @@
 """S3Zipper's calls as they are answered: ids, states, results and errors."""
 
 import asyncio
-import gzip
 import io
 import json
 import zipfile
@@ -330,13 +329,11 @@ async def test_nothing_that_is_sent_is_our_mistake(idle: Server, body: bytes, he
         assert set(error) == {"error", "detail", "request_id"}
 
 
-async def test_no_body_is_larger_than_it_says_or_seems(idle: Server) -> None:
+async def test_no_body_is_too_large(idle: Server) -> None:
     million = b"&".join([b"filePaths=b%2Fk"] * 1_000_000)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     for path, body, headers in (
         ("/v1/zipstart", million, form),
-        ("/v2/s3zip", gzip.compress(million, 1), {**form, "Content-Encoding": "gzip"}),
-        ("/v1/zipstate", gzip.compress(b" " * (8 << 20), 1), {"Content-Encoding": "gzip"}),
         ("/gentoken", b" " * (65 << 10), {}),
     ):
         status, error = await call(idle, path, data=io.BytesIO(body), headers=headers)

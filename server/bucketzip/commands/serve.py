@@ -5,17 +5,27 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from ssl import SSLContext
 
 from aiohttp import web
 
 from bucketzip.app import build_app
+from bucketzip.commands.self_signed import TlsFiles, self_signed
 from bucketzip.commands.settings import add_settings, read_settings, working_in
 from bucketzip.commands.signals import signalled
+from bucketzip.commands.systemd import inherited_sockets, notify, notify_stopping, watched
+from bucketzip.commands.tls import Certificate
 from bucketzip.logs import configure
 from bucketzip.settings import Settings
 from bucketzip.web.middleware import AccessLogger, unexpected
 
 _log = logging.getLogger(__name__)
+
+QUEUE = 1024
+"""Connections that may wait to be accepted."""
 
 _EXAMPLES = """examples:
   bucketzip serve                                     with the instance's role, on 127.0.0.1:8080
@@ -69,21 +79,51 @@ async def _serve(settings: Settings) -> None:
         keepalive_timeout=settings.client_read_seconds,
         auto_decompress=False,  # a compressed body is refused, and never unfolded
     )
-    await runner.setup()
-    try:
-        await _listen(runner, settings.host, settings.port)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(watched())
+        context = await stack.enter_async_context(_tls(settings))
+        stack.push_async_callback(runner.cleanup)
+        await runner.setup()
+        await _listen(runner, settings, context)
+        notify("READY=1")
         await signalled()
+        notify_stopping(settings.drain_seconds)
         _log.info("draining: running downloads may go on for %g s, or until a second signal", settings.drain_seconds)
-    finally:
-        await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+@asynccontextmanager
+async def _tls(settings: Settings) -> AsyncIterator[SSLContext | None]:
+    """What connections are encrypted with, if they are."""
+    if settings.tls_self_signed:
+        files = await asyncio.to_thread(self_signed, settings.state_dir, settings.public_url)
+    elif settings.tls_certificate:
+        files = TlsFiles(Path(settings.tls_certificate), Path(settings.tls_key))
+    else:
+        yield None
+        return
+    certificate = await asyncio.to_thread(Certificate, *files)
+    async with certificate.followed():
+        yield certificate.context
+
+
+async def _listen(runner: web.AppRunner, settings: Settings, context: SSLContext | None) -> None:
+    """On the sockets that systemd has opened, else on one of our own."""
+    inherited = inherited_sockets()
+    for listening in inherited:
+        # Of processes that share a socket, none is to take all that wait: one connection each time it looks.
+        await web.SockSite(runner, listening, ssl_context=context, backlog=1).start()
+        listening.listen(QUEUE)
+    if not inherited:
+        await _listen_here(runner, settings.host, settings.port, context)
+    for address, number, *_ in runner.addresses:
+        name = f"[{address}]" if ":" in address else address
+        scheme = "https" if context else "http"
+        _log.info("listening on %s://%s:%s", scheme, name, number, extra={"pid": os.getpid()})
+
+
+async def _listen_here(runner: web.AppRunner, host: str, port: int, context: SSLContext | None) -> None:
     try:
-        await web.TCPSite(runner, host, port, backlog=1024).start()
+        await web.TCPSite(runner, host, port, ssl_context=context, backlog=QUEUE).start()
     except OSError as error:
         reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         raise OSError(f"cannot listen on {host}:{port}: {reason}") from error
-    for address, number, *_ in runner.addresses:
-        name = f"[{address}]" if ":" in address else address
-        _log.info("listening on http://%s:%s", name, number, extra={"pid": os.getpid()})

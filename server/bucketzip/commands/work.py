@@ -7,6 +7,8 @@ import os
 
 from bucketzip.commands.settings import add_settings, read_settings, working_in
 from bucketzip.commands.signals import Interrupted, interruptible
+from bucketzip.commands.systemd import notify, watched
+from bucketzip.exposition import Expositions
 from bucketzip.logs import configure
 from bucketzip.machine import open_machine
 from bucketzip.metrics import Metrics
@@ -17,6 +19,10 @@ _log = logging.getLogger(__name__)
 NOT_HERE = (
     "host",
     "port",
+    "tls_certificate",
+    "tls_key",
+    "tls_self_signed",
+    "state_volume",
     "client_stall_seconds",
     "planning_wait_seconds",
     "run_jobs",
@@ -62,6 +68,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _work(settings: Settings) -> None:
-    async with open_machine(settings, Metrics()) as machine, machine.runner.running(settings.state_dir):
+    metrics = Metrics()
+
+    async def exposition() -> bytes:
+        return metrics.exposition()
+
+    async with (
+        watched(),
+        open_machine(settings, metrics) as machine,
+        Expositions(exposition, settings.run_directory, settings.process("work")).offered(),
+        machine.runner.running(settings.state_dir),
+    ):
+        notify("READY=1")
         _log.info("looking for archives in %s", settings.state_dir, extra={"pid": os.getpid()})
         await asyncio.get_running_loop().create_future()  # for ever

@@ -5,6 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bucketzip.exposition import Expositions
 from bucketzip.jobs.archives import Archives
 from bucketzip.jobs.links import ResultLinks
 from bucketzip.metrics import Metrics
@@ -22,6 +23,7 @@ from bucketzip.web.limits import DownloadLimits
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
 METRICS = web.AppKey("METRICS", Metrics)
+EXPOSITIONS = web.AppKey("EXPOSITIONS", Expositions)
 AUTHORITY = web.AppKey("AUTHORITY", Authority)
 ACCESS: web.AppKey[Mapping[Any, Access]] = web.AppKey("ACCESS")
 """Whom a handler's routes answer."""

@@ -19,10 +19,16 @@ async def readyz(request: web.Request) -> web.Response:
 
 async def metrics(request: web.Request) -> web.Response:
     """Prometheus' text format."""
-    instruments = request.app[keys.METRICS]
-    for state, jobs in (await request.app[keys.ARCHIVE_JOBS].counts()).items():
+    text = await request.app[keys.EXPOSITIONS].text()
+    return web.Response(body=text, headers={"Content-Type": request.app[keys.METRICS].content_type})
+
+
+async def own_exposition(app: web.Application) -> bytes:
+    """The metrics of this process."""
+    instruments = app[keys.METRICS]
+    for state, jobs in (await app[keys.ARCHIVE_JOBS].counts()).items():
         if not state.is_final:
             instruments.archives.labels(state).set(jobs)
-    for kind, deliveries in (await request.app[keys.DELIVERIES].waiting()).items():
+    for kind, deliveries in (await app[keys.DELIVERIES].waiting()).items():
         instruments.deliveries_waiting.labels(kind).set(deliveries)
-    return web.Response(body=instruments.exposition(), headers={"Content-Type": instruments.content_type})
+    return instruments.exposition()
