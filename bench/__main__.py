@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import archives, clients, latency, planning, resume, scale, streaming, tail
+from bench import archives, clients, compression, latency, planning, resume, scale, streaming, tail
 from bench.archiving import PEERS as ARCHIVERS
 from bench.contenders.choice import PEER_NAMES as STREAMERS
 from bench.session import ORIGINS, Options, Session, describe_machine
 
-_PEERS = (*STREAMERS, *ARCHIVERS)
+_PEERS = tuple(dict.fromkeys((*STREAMERS, *ARCHIVERS, *compression.PEERS)))
 
 _BENCHMARKS: dict[str, Callable[[Session], None]] = {
     "streaming": streaming.run,
@@ -26,6 +26,7 @@ _BENCHMARKS: dict[str, Callable[[Session], None]] = {
     "resume": resume.run,
     "archives": archives.run,
     "scale": scale.run,
+    "deflate": compression.run,
 }
 
 

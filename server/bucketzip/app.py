@@ -76,6 +76,7 @@ async def _machine(app: web.Application) -> AsyncIterator[None]:
         app[keys.OWN] = machine.own
         app[keys.ACCOUNTS] = machine.accounts
         app[keys.SEALING] = machine.sealing
+        app[keys.COMPRESSOR] = machine.compressor
         app[keys.ARCHIVE_JOBS] = machine.jobs
         app[keys.DELIVERIES] = machine.deliveries
         app[keys.CAPABILITIES] = machine.capabilities

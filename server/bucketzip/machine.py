@@ -5,6 +5,7 @@ account (`account.py`: credentials, and S3 as they show it) -> planning -> manif
 
 import asyncio
 import functools
+import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -47,6 +48,7 @@ from bucketzip.state.receipts import Receipts
 from bucketzip.state.tokens import Tokens
 from bucketzip.state.users import Users
 from bucketzip.transfer.budget import Budget
+from bucketzip.transfer.compressor import Compressor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,7 @@ class Machine:
     accounts: Accounts[WritingAccount]
     sealing: Sealing
     manifests: Manifests
+    compressor: Compressor
     downloads: Downloads
     jobs: Archives
     deliveries: Deliveries
@@ -93,6 +96,13 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             tls=await asyncio.to_thread(tls_context),
         )
         _measure(shared)
+        compressor = Compressor(
+            max(1, (os.cpu_count() or 1) // settings.processes),
+            in_bytes=metrics.deflate_in_bytes,
+            out_bytes=metrics.deflate_out_bytes,
+        )
+        stack.callback(compressor.close)
+        metrics.deflate_threads_busy.set_function(lambda: compressor.busy)
         keeper = CredentialKeeper()
         ours = Identity(keeper=keeper, where=Where(await default_region(keeper)))
         own = await stack.enter_async_context(open_account(shared, ours))
@@ -152,6 +162,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             accounts=accounts,
             sealing=sealing,
             manifests=manifests,
+            compressor=compressor,
             downloads=downloads,
             jobs=Archives(
                 jobs,

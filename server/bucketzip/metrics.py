@@ -151,6 +151,15 @@ class Metrics:
             ["operation"],
             registry=registry,
         )
+        self.deflate_in_bytes = Counter(
+            "bucketzip_deflate_in_bytes_total", "Bytes of objects that went into compression.", registry=registry
+        )
+        self.deflate_out_bytes = Counter(
+            "bucketzip_deflate_out_bytes_total", "Bytes that came of them, stored ones included.", registry=registry
+        )
+        self.deflate_threads_busy = Gauge(
+            "bucketzip_deflate_threads_busy", "Threads that compress now.", registry=registry
+        )
         self.loop_lag_seconds = Histogram(
             "bucketzip_event_loop_lag_seconds",
             "How late the event loop runs what is due, looked at four times a second.",

@@ -324,3 +324,35 @@ def test_lengths_are_those_of_the_encoded_records(
     assert lengths.header + len(name) == len(records.local_header(name, **fields))
     assert lengths.directory + len(name) == len(records.directory_record(name, header_at=header_at, **fields))
     assert lengths.descriptor == (len(records.descriptor(size=size, crc=1)) if late else 0)
+
+
+def test_a_deflated_entry_has_its_two_sizes_in_every_record() -> None:
+    fields, _ = local(size=100, deflated=60)
+    assert (fields["method"], fields["size"], fields["compressed"], fields["crc"]) == (8, 100, 60, 0x01020304)
+    fields, _ = central(size=100, deflated=60)
+    assert (fields["method"], fields["size"], fields["compressed"]) == (8, 100, 60)
+    raw = records.descriptor(size=100, crc=7, deflated=60, zip64=False)
+    assert struct.unpack("<4s3L", raw) == (b"PK\7\x08", 7, 60, 100)
+
+
+def test_a_deflated_entry_has_zip64_for_the_values_that_need_it() -> None:
+    fields, extras = central(size=5 << 30, deflated=1000)
+    assert (fields["size"], fields["compressed"], extras[ZIP64]) == (MAX_32, 1000, struct.pack("<Q", 5 << 30))
+    fields, extras = central(size=MAX_32 - 1, deflated=MAX_32 + 9, header_at=1 << 40)
+    assert (fields["size"], fields["compressed"], fields["header_at"]) == (MAX_32 - 1, MAX_32, MAX_32)
+    assert extras[ZIP64] == struct.pack("<QQ", MAX_32 + 9, 1 << 40)
+    _, extras = local(size=5 << 30, deflated=1000)
+    assert extras[ZIP64] == struct.pack("<QQ", 5 << 30, 1000)
+
+
+@pytest.mark.parametrize("zip64", [False, True])
+def test_the_header_of_what_is_still_to_be_deflated_tells_nothing(zip64: bool) -> None:  # noqa: FBT001  -- a parameter
+    raw = records.open_header(b"a", mtime=SOME_TIME, zip64=zip64)
+    fields = dict(zip(LOCAL_FIELDS.split(), LOCAL.unpack_from(raw), strict=True))
+    extras = extras_of(raw[LOCAL.size :], b"a", fields)
+    assert (fields["flags"], fields["method"], fields["crc"]) == (1 << 3, 8, 0)
+    assert fields["size"] == fields["compressed"] == (MAX_32 if zip64 else 0)
+    assert extras.get(ZIP64) == (bytes(16) if zip64 else None)
+    assert fields["version"] == (45 if zip64 else 20)
+    raw = records.descriptor(size=100, crc=7, deflated=60, zip64=zip64)
+    assert struct.unpack("<4sLQQ" if zip64 else "<4s3L", raw) == (b"PK\7\x08", 7, 60, 100)

@@ -274,6 +274,9 @@ async def test_a_link_tells_what_it_was_planned_with(tmp_path: Path) -> None:
         planned = await machine.downloads.planned(capability, 10)
     assert planned is not None
     assert json.loads(planned.summary or "") == {
+        "source_bytes": 2,
+        "compression": "store",
+        "level": None,
         "crc": {"stored": 1, "rebuilt": 0, "cached": 0, "copied": 0, "computed": 1},
         "pinned": {"version": 1, "etag": 2},
     }

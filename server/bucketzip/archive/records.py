@@ -15,7 +15,7 @@ LIMIT_16 = 0xFFFF
 LIMIT_32 = 0xFFFF_FFFF
 """A 32-bit field holding this says "see the Zip64 field", so the value itself needs Zip64 too."""
 
-_STORED = 0
+_STORED, _DEFLATED = 0, 8
 _FLAG_DESCRIPTOR = 1 << 3
 _FLAG_UTF8 = 1 << 11
 _VERSION_DEFAULT = 20
@@ -36,28 +36,47 @@ _EXTRA_TIMESTAMP = struct.Struct("<HHBI")
 _EXTRA_SIZES_64 = struct.Struct("<HHQQ")
 
 
-def local_header(name: bytes, *, size: int, crc: int, mtime: int, descriptor: bool) -> bytes:
+def local_header(
+    name: bytes, *, size: int, crc: int, mtime: int, descriptor: bool, deflated: int | None = None
+) -> bytes:
     """The record in front of an entry's bytes.
 
     With `descriptor` the CRC comes behind the bytes and is 0 here; the sizes are always true.
-    `mtime` is in seconds since 1970, UTC.
+    `mtime` is in seconds since 1970, UTC. `deflated` is how many bytes `size` became, where they did.
     """
-    zip64 = size >= LIMIT_32
+    assert deflated is None or not descriptor  # see `open_header`
+    packed = size if deflated is None else deflated
+    method = _STORED if deflated is None else _DEFLATED
+    crc = 0 if descriptor else crc
+    return _local(name, method, crc, (size, packed), mtime, zip64=needs_zip64(size, packed), descriptor=descriptor)
+
+
+def open_header(name: bytes, *, mtime: int, zip64: bool) -> bytes:
+    """The record in front of deflated bytes that are still to be made: a descriptor tells CRC and sizes.
+
+    All of them are 0 here, and with `zip64`, as everybody writes it, 0xFFFFFFFF with zeros in the Zip64 field.
+    """
+    return _local(name, _DEFLATED, 0, (0, 0), mtime, zip64=zip64, descriptor=True)
+
+
+def _local(
+    name: bytes, method: int, crc: int, sizes: tuple[int, int], mtime: int, *, zip64: bool, descriptor: bool
+) -> bytes:
+    size, packed = sizes
     extra = _timestamp(mtime)
     if zip64:
         # Windows 7's Explorer reads Zip64 sizes only from the first extra field.
-        extra = _EXTRA_SIZES_64.pack(1, 16, size, size) + extra
-    size_32 = LIMIT_32 if zip64 else size
+        extra = _EXTRA_SIZES_64.pack(1, 16, size, packed) + extra
     return (
         _LOCAL.pack(
             b"PK\3\4",
             _VERSION_ZIP64 if zip64 else _VERSION_DEFAULT,
             _flags(name, descriptor=descriptor),
-            _STORED,
+            method,
             *_dos_time_date(mtime),
-            0 if descriptor else crc,
-            size_32,
-            size_32,
+            crc,
+            LIMIT_32 if zip64 else packed,
+            LIMIT_32 if zip64 else size,
             len(name),
             len(extra),
         )
@@ -66,35 +85,50 @@ def local_header(name: bytes, *, size: int, crc: int, mtime: int, descriptor: bo
     )
 
 
-def descriptor(*, size: int, crc: int) -> bytes:
-    """The record behind the bytes of an entry whose header could not give the CRC: 16 bytes, 24 where it has Zip64."""
-    packer = _DESCRIPTOR_64 if size >= LIMIT_32 else _DESCRIPTOR
-    return packer.pack(b"PK\7\x08", crc, size, size)
+def needs_zip64(size: int, packed: int) -> bool:
+    """Whether the local header of an entry of `size` bytes, of which `packed` are there, has Zip64 sizes."""
+    return max(size, packed) >= LIMIT_32
 
 
-def directory_record(name: bytes, *, size: int, crc: int, mtime: int, descriptor: bool, header_at: int) -> bytes:
+def descriptor(*, size: int, crc: int, deflated: int | None = None, zip64: bool | None = None) -> bytes:
+    """The record behind the bytes of an entry whose header could not give the CRC: 16 bytes, 24 where it has Zip64.
+
+    `zip64` is told of deflated entries, whose header was written before their length was known.
+    """
+    packed = size if deflated is None else deflated
+    packer = _DESCRIPTOR_64 if (needs_zip64(size, packed) if zip64 is None else zip64) else _DESCRIPTOR
+    return packer.pack(b"PK\7\x08", crc, packed, size)
+
+
+def directory_record(
+    name: bytes,
+    *,
+    size: int,
+    crc: int,
+    mtime: int,
+    descriptor: bool,
+    header_at: int,
+    deflated: int | None = None,
+) -> bytes:
     """The entry's record in the central directory; `header_at` is where its local header starts in the archive."""
+    packed = size if deflated is None else deflated
     extra = _timestamp(mtime)
     zip64 = b""
-    if size >= LIMIT_32:
-        zip64 += struct.pack("<QQ", size, size)
-    if header_at >= LIMIT_32:
-        zip64 += struct.pack("<Q", header_at)
-    if zip64:
+    if size >= LIMIT_32 or packed >= LIMIT_32 or header_at >= LIMIT_32:
+        zip64 = b"".join(struct.pack("<Q", value) for value in (size, packed, header_at) if value >= LIMIT_32)
         extra = struct.pack("<HH", 1, len(zip64)) + zip64 + extra
     version = _VERSION_ZIP64 if zip64 else _VERSION_DEFAULT
-    size_32 = min(size, LIMIT_32)
     return (
         _CENTRAL.pack(
             b"PK\1\2",
             _MADE_BY_UNIX | version,
             version,
             _flags(name, descriptor=descriptor),
-            _STORED,
+            _STORED if deflated is None else _DEFLATED,
             *_dos_time_date(mtime),
             crc,
-            size_32,
-            size_32,
+            min(packed, LIMIT_32),
+            min(size, LIMIT_32),
             len(name),
             len(extra),
             0,  # comment length

@@ -10,6 +10,7 @@ from bucketzip.commands import CommandError
 from bucketzip.terminal import entries, printable
 from bucketzip.verify import CannotVerify
 from bucketzip.verify.check import Checker
+from bucketzip.verify.compressed import CompressedChecker
 from bucketzip.verify.manifest_json import Listing
 from bucketzip.verify.progress import Progress
 from bucketzip.verify.report import Report
@@ -60,9 +61,11 @@ def run(options: argparse.Namespace) -> int:
     try:
         with opened(options.manifest) as file:
             listing = Listing(file)
-            progress = Progress(listing.bytes, sys.stderr)
+            total_bytes = options.file.stat().st_size if listing.bytes is None else listing.bytes
+            progress = Progress(total_bytes, sys.stderr)
+            check = CompressedChecker if listing.compressed else Checker
             try:
-                report = Checker(options.file, listing, show=options.show, progress=progress).run()
+                report = check(options.file, listing, show=options.show, progress=progress).run()
             finally:
                 progress.clear()
     except (CannotVerify, OSError) as error:

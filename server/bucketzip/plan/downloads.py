@@ -218,11 +218,16 @@ class Downloads:
                 await Planner(request, account.catalog, crcs, builder, most_entries=self._most_entries).plan()
             digest = await asyncio.to_thread(self._manifests.write, builder)
             manifest = await asyncio.to_thread(self._manifests.open, digest)
-            size = Layout(manifest, digest).size
+            stored = request.compression == "store"
+            size = Layout(manifest, digest).size if stored else None
             summary = crcs.summary
-            await self._links.planned(
-                link, manifest=digest, size=size, entries=len(manifest), summary=json.dumps(asdict(summary))
-            )
+            told = {
+                "source_bytes": sum(builder.sizes),
+                "compression": request.compression,
+                "level": None if stored else request.level,
+                **asdict(summary),
+            }
+            await self._links.planned(link, manifest=digest, size=size, entries=len(manifest), summary=json.dumps(told))
         except BucketzipError as error:
             _log.info("planning failed: %s", error, extra={"code": error.code})
             await self._links.failed(link, "failed", code=error.code, detail=str(error))
@@ -233,7 +238,9 @@ class Downloads:
             seconds = time.monotonic() - began
             for way, entries in summary.crc.items():
                 self._ways.labels(way).inc(entries)
-            _log.info("planned", extra={"entries": len(manifest), "bytes": size, "seconds": round(seconds, 3)})
+            _log.info(
+                "planned", extra={"entries": len(manifest), "bytes": told["source_bytes"], "seconds": round(seconds, 3)}
+            )
 
     async def _sweep_for_ever(self) -> None:
         while True:

@@ -94,7 +94,8 @@ class Planner:
             )
         if not len(self.builder):  # `flatten` leaves folders out
             raise NothingToZip
-        await self.crcs.settle(self.builder)
+        if self.request.compression == "store":  # otherwise no CRC is needed before the content was read
+            await self.crcs.settle(self.builder)
         return self.builder
 
     async def _pages(self, source: SourceRequest) -> AsyncGenerator[tuple[SourceRequest, _Page], None]:

@@ -177,6 +177,14 @@ class ZipRequest(_Strict):
     on_missing: Literal["fail", "skip"] = Field(
         default="fail", description="What a missing source does; `skip` lists them in MISSING.txt in the archive."
     )
+    compression: Literal["store", "deflate", "auto"] = Field(
+        default="store",
+        description="What is done with the bytes of objects: nothing, so that a download resumes; `deflate` compresses "
+        "them, and `auto` those that are worth it.",
+    )
+    level: Annotated[int, Field(ge=1, le=9)] = Field(
+        default=3, description="How hard to compress: 1 is fastest, 9 smallest; from 4 on it is several times slower."
+    )
     rename: list[Rename] = Field(
         default=[],
         max_length=1000,
@@ -310,6 +318,13 @@ class ArchiveRequest(ZipRequest):
         if sum(len(name) + len(value) for name, value in metadata.items()) > MAX_METADATA_BYTES:
             raise ValueError(f"metadata has at most {MAX_METADATA_BYTES:,} bytes in all")
         return metadata
+
+    @field_validator("compression")
+    @classmethod
+    def _compression(cls, compression: str) -> str:
+        if compression != "store":
+            raise ValueError("archives in a bucket are stored; only downloads can be compressed yet")
+        return compression
 
     @model_validator(mode="after")
     def _key_fits(self) -> "ArchiveRequest":

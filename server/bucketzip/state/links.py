@@ -157,8 +157,8 @@ class Links:
 
         return await self._database.read(run)
 
-    async def planned(self, link: Link, *, manifest: str, size: int, entries: int, summary: str) -> None:
-        """The archive behind the link is known to the byte now, and stays as it is."""
+    async def planned(self, link: Link, *, manifest: str, size: int | None, entries: int, summary: str) -> None:
+        """The archive behind the link is known to the byte now, and stays as it is; of a compressed one no size is."""
         await self._update(
             link, "planning", state="ready", manifest=manifest, bytes=size, entries=entries, summary=summary
         )
@@ -206,7 +206,7 @@ class Links:
 
         return await self._database.run(run)
 
-    async def _update(self, link: Link, before: State, **fields: str | int) -> None:
+    async def _update(self, link: Link, before: State, **fields: str | int | None) -> None:
         """Only from the state `before`: the first who comes to an end wins."""
         changes = ", ".join(f"{name} = :{name}" for name in fields)
         values = {**fields, "key": link.capability_hash, "before": before}

@@ -7,11 +7,15 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
+from bucketzip.archive.deflated import Compression, DeflatedArchive
 from bucketzip.archive.layout import Layout
 from bucketzip.archive.manifest import Manifest
+from bucketzip.archive.segments import Span
+from bucketzip.transfer.compressor import Compressor
 from bucketzip.transfer.crcs import Crcs
+from bucketzip.transfer.deflating import Deflating
 from bucketzip.transfer.learner import Learner
-from bucketzip.transfer.ports import CrcMemory, RemoteCrcs
+from bucketzip.transfer.ports import CrcMemory, RemoteCrcs, Sink
 from bucketzip.transfer.pump import Engine, Pump
 
 _log = logging.getLogger(__name__)
@@ -45,6 +49,33 @@ class Opened:
             if stop - start < self.layout.size:
                 stack.enter_context(self.learner.wanting(self.layout.told_elsewhere(start, stop)))
             yield pump
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Pump]:
+        """A pump of all content of objects, in the order of the directory, without records."""
+        manifest = self.layout.manifest
+        spans = (
+            Span(entry, 0, size) for entry, size in enumerate(manifest.sizes) if size and manifest.inline(entry) is None
+        )
+        with Pump(self._engine, self.layout, self.crcs, spans, self.learner.learned) as pump:
+            yield pump
+
+    @contextlib.contextmanager
+    def deflating(
+        self, compression: Compression, compressor: Compressor, pump: Pump, sink: Sink
+    ) -> Iterator[Deflating]:
+        """What makes a compressed archive of what the pump reads, and sends it on."""
+        archive = DeflatedArchive(self.layout.manifest, self.crcs.get, compression)
+        engine = self._engine
+        with Deflating(
+            archive,
+            compressor,
+            engine.budget,
+            sink,
+            window_bytes=lambda: pump.window_bytes,
+            stall_seconds=engine.stall_seconds,
+        ) as deflating:
+            yield deflating
 
     async def keep_refuted(self) -> None:
         """Write down which objects were found to have another CRC than was known of them."""

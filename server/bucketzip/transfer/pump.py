@@ -94,6 +94,11 @@ class Pump:
         """Whether anything could go out."""
         return bool(self._out)
 
+    @property
+    def window_bytes(self) -> int:
+        """What may be in flight and buffered for this client now."""
+        return self._window.size_bytes
+
     async def prime(self) -> None:
         """Wait until the first bytes of an object could go out, or as much as does not wait for another one's CRC.
 

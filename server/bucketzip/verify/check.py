@@ -36,7 +36,7 @@ class _Differing(NamedTuple):
 
 
 class Checker:
-    """Checks one file. `progress` is told up to which byte it has come."""
+    """Checks one file that is not compressed. `progress` is told up to which byte it has come."""
 
     def __init__(self, path: Path, listing: Listing, *, show: int, progress: Callable[[int], None]) -> None:
         self.report = Report(show, path.stat().st_size, listing.bytes, listing.entry_count)
@@ -60,6 +60,7 @@ class Checker:
 
     def _check(self, content: BufferedReader, directory: BufferedReader) -> None:
         listing = self._listing
+        assert listing.directory_offset is not None
         directory_at = directory.seek(listing.directory_offset)
         for entry in listing:
             self._check_entry(entry, content, directory)
@@ -70,6 +71,7 @@ class Checker:
         self._compare_directory(None, kind, end, directory.read(len(end)))
 
     def _check_entry(self, entry: Entry, content: BufferedReader, directory: BufferedReader) -> None:
+        assert entry.offset is not None
         name, size, mtime, late = entry.name.encode(), entry.size, entry.mtime, entry.descriptor
         lengths = records.lengths(size=size, mtime=mtime, descriptor=late, header_at=entry.offset)
         if content.tell() != entry.offset:

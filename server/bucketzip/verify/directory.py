@@ -12,7 +12,7 @@ from pathlib import Path
 from bucketzip.verify.manifest_json import Entry
 from bucketzip.verify.report import Report
 
-_UNREADABLE = (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, EOFError, OSError, struct.error)
+UNREADABLE = (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, EOFError, OSError, struct.error)
 """What zipfile raises of damaged directories."""
 
 
@@ -21,7 +21,7 @@ def explain(path: Path, entries: Iterable[Entry], report: Report) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             records = archive.infolist()
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         report.add(None, "central directory", "one that can be read", str(error) or type(error).__name__)
         return
     found: dict[str, zipfile.ZipInfo] = {}
@@ -38,7 +38,7 @@ def explain(path: Path, entries: Iterable[Entry], report: Report) -> None:
             report.add(entry.name, "directory record, size", entry.size, other.file_size)
         if entry.crc is not None and entry.crc != other.CRC:
             report.add(entry.name, "directory record, CRC-32", f"{entry.crc:08x}", f"{other.CRC:08x}")
-        if other.header_offset != entry.offset:
+        if entry.offset is not None and other.header_offset != entry.offset:
             report.add(entry.name, "directory record, offset", entry.offset, other.header_offset)
     for name in found:
         report.add(name, "directory record", "none, since it is not in the manifest", "one")

@@ -20,6 +20,7 @@ from bucketzip.archive.manifest import FORMAT_VERSION, Manifest, Source
 from bucketzip.verify import CannotVerify
 
 TAIL = b"]}\n"
+STORE = "store"
 
 _END_BYTES = 16  # enough for the tail, whatever white space an editor left behind it
 _LIMIT = 1 << 63  # of a place in a file
@@ -28,38 +29,41 @@ _LONGEST_NAME_BYTES = 0xFFFF
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def head(layout: Layout, filename: str) -> bytes:
+def head(layout: Layout, filename: str, compression: str = STORE) -> bytes:
     """The first line: what is known of the archive as a whole."""
+    stored = compression == STORE
     fields = {
         "format": FORMAT_VERSION,
         "filename": filename,
-        "bytes": layout.size,
-        "etag": layout.etag,
-        "directory_offset": layout.manifest.content_bytes,
+        "compression": compression,
+        "bytes": layout.size if stored else None,
+        "etag": layout.etag if stored else None,
+        "directory_offset": layout.manifest.content_bytes if stored else None,
         "entry_count": len(layout.manifest),
         "entries": [],
     }
     return _encode(fields).removesuffix("]}").encode() + b"\n"
 
 
-def lines(manifest: Manifest, entries: range, crc: Callable[[int], int | None]) -> bytes:
+def lines(manifest: Manifest, entries: range, crc: Callable[[int], int | None], compression: str = STORE) -> bytes:
     """The lines of some entries; `crc` gives the CRC of an entry, where it is known."""
+    stored = compression == STORE
     last = len(manifest) - 1
     return b"".join(
-        _encode(_fields(manifest, entry, crc(entry))).encode() + (b"\n" if entry == last else b",\n")
+        _encode(_fields(manifest, entry, crc(entry), stored=stored)).encode() + (b"\n" if entry == last else b",\n")
         for entry in entries
     )
 
 
-def _fields(manifest: Manifest, entry: int, crc: int | None) -> dict[str, object]:
+def _fields(manifest: Manifest, entry: int, crc: int | None, *, stored: bool) -> dict[str, object]:
     source = manifest.source(entry)
     return {
         "name": manifest.name(entry).decode(),
         "bytes": manifest.sizes[entry],
         "crc32": None if crc is None else f"{crc:08x}",
         "modified": datetime.fromtimestamp(manifest.mtime(entry), UTC).isoformat().replace("+00:00", "Z"),
-        "offset": manifest.positions[entry],
-        "descriptor": manifest.late(entry),
+        "offset": manifest.positions[entry] if stored else None,
+        "descriptor": manifest.late(entry) if stored else None,
         "source": _source(source) if isinstance(source, Source) else None,
     }
 
@@ -75,8 +79,8 @@ class Entry(NamedTuple):
     size: int
     crc: int | None
     mtime: int
-    offset: int
-    """Of its local header in the archive."""
+    offset: int | None
+    """Of its local header in the archive; None in a compressed one."""
     descriptor: bool
     """Whether the CRC stands behind the content instead of in the header."""
 
@@ -91,8 +95,9 @@ class Listing:
             fields = json.loads(line + TAIL)
             version = fields["format"]
             self.filename = str(fields["filename"])
-            self.bytes = _number(fields["bytes"])
-            self.directory_offset = _number(fields["directory_offset"])
+            self.compressed = fields.get("compression", STORE) != STORE
+            self.bytes = None if self.compressed else _number(fields["bytes"])
+            self.directory_offset = None if self.compressed else _number(fields["directory_offset"])
             self.entry_count = _number(fields["entry_count"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CannotVerify(
@@ -135,7 +140,7 @@ def _entry(line: bytes) -> Entry:
         size=_number(fields["bytes"]),
         crc=None if crc is None else _number(int(crc, 16), 1 << 32),
         mtime=_number(int(datetime.fromisoformat(fields["modified"]).timestamp()), 1 << 32),
-        offset=_number(fields["offset"]),
+        offset=None if fields["offset"] is None else _number(fields["offset"]),
         descriptor=fields["descriptor"] is True,
     )
 

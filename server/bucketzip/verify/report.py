@@ -24,7 +24,8 @@ class Report:
 
     show: int
     file_bytes: int
-    announced_bytes: int
+    announced_bytes: int | None
+    """None of a compressed archive, of which nobody knew it."""
     announced_entries: int
     checked_entries: int = 0
     crcs_from_directory: int = 0
@@ -35,7 +36,7 @@ class Report:
     @property
     def missing_bytes(self) -> int:
         """How much of the download is not there."""
-        return max(self.announced_bytes - self.file_bytes, 0)
+        return 0 if self.announced_bytes is None else max(self.announced_bytes - self.file_bytes, 0)
 
     def add(self, entry: str | None, what: str, expected: object, found: object) -> None:
         """Note a difference."""

@@ -15,6 +15,7 @@ from bucketzip.plan.sealing import Sealing
 from bucketzip.settings import Settings
 from bucketzip.state.capabilities import Capabilities
 from bucketzip.state.deliveries import Deliveries
+from bucketzip.transfer.compressor import Compressor
 from bucketzip.web.access import Access
 from bucketzip.web.authority import Authority
 from bucketzip.web.caller import Caller
@@ -32,6 +33,7 @@ OWN = web.AppKey("OWN", Account)
 """The account of the server itself."""
 ACCOUNTS: web.AppKey[Accounts[Account]] = web.AppKey("ACCOUNTS")
 SEALING = web.AppKey("SEALING", Sealing)
+COMPRESSOR = web.AppKey("COMPRESSOR", Compressor)
 DELIVERIES = web.AppKey("DELIVERIES", Deliveries)
 ARCHIVE_JOBS = web.AppKey("ARCHIVE_JOBS", Archives)
 CAPABILITIES = web.AppKey("CAPABILITIES", Capabilities)

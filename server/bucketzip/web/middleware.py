@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 from bucketzip.errors import BucketzipError, MethodNotAllowed, NotFound, RequestTooLarge
 from bucketzip.logs import REQUEST_ID
 from bucketzip.web import keys
+from bucketzip.web.send import break_off
 
 _log = logging.getLogger(__name__)
 _access_log = logging.getLogger("bucketzip.access")
@@ -110,8 +111,8 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
             response.headers["Allow"] = error.headers["Allow"]
     except Exception as error:
         begun, request_id = request.get(keys.BODY_STARTED, False), request[keys.REQUEST_ID]
-        if begun and request.transport is not None:
-            request.transport.abort()
+        if begun:
+            break_off(request)
         if begun and isinstance(error, ConnectionError):
             raise BrokenOff from error  # the client's doing
         ours = error if isinstance(error, BucketzipError) else BucketzipError()

@@ -10,10 +10,13 @@ once; and with marks of 0 it hangs.
 """
 
 import asyncio
+import socket
+import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from bucketzip.transfer.fetch import Piece
 
@@ -25,10 +28,27 @@ class ClientGone(ConnectionError):
     """The client closed the connection before it had everything."""
 
 
-class ResponseSink:
-    """Implements `transfer.ports.Sink` on a prepared response of `length` bytes."""
+def break_off(request: web.Request) -> None:
+    """Break the connection, so that no client takes what it has for the whole.
 
-    def __init__(self, request: web.Request, response: web.StreamResponse, length: int) -> None:
+    An HTTP/1.0 client (nginx in front of us is one) takes the end of the connection for the end of a body without
+    length; it has to see a reset instead.
+    """
+    transport = request.transport
+    if transport is None:
+        return
+    connection = transport.get_extra_info("socket")
+    if request.version < HttpVersion11 and connection is not None:
+        with suppress(OSError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+class ResponseSink:
+    """Implements `transfer.ports.Sink` on a prepared response of `length` bytes; None where nobody knows."""
+
+    def __init__(self, request: web.Request, response: web.StreamResponse, length: int | None) -> None:
+        self._request = request
         self._response = response
         self._transport = cast("asyncio.Transport", request.transport)
         self._missing = length
@@ -58,7 +78,7 @@ class ResponseSink:
 
     def abort(self) -> None:
         """Break the connection."""
-        self._transport.abort()
+        break_off(self._request)
 
     async def finish(self) -> None:
         """End the response; raises ClientGone where the client did not stay until the last byte."""
@@ -69,7 +89,8 @@ class ResponseSink:
             raise ClientGone("the connection was lost before the end")
 
     async def _write(self, data: bytes | memoryview) -> None:
-        self._missing -= len(data)
-        if self._missing < 0:
-            raise RuntimeError("more bytes than announced")
+        if self._missing is not None:
+            self._missing -= len(data)
+            if self._missing < 0:
+                raise RuntimeError("more bytes than announced")
         await self._response.write(data)

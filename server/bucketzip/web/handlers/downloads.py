@@ -5,9 +5,11 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from aiohttp import web
 
+from bucketzip.archive.deflated import Compression
 from bucketzip.errors import (
     BucketzipError,
     ContentMismatch,
@@ -29,7 +31,7 @@ from bucketzip.transfer.pump import ClientStalled, Pump
 from bucketzip.web import keys
 from bucketzip.web.bodies import idempotency_key, read_body
 from bucketzip.web.disposition import attachment
-from bucketzip.web.handlers.links import told, url_of
+from bucketzip.web.handlers.links import compression_of, told, url_of
 from bucketzip.web.permission import require_permitted
 from bucketzip.web.ranges import Asked, Outcome, decide
 from bucketzip.web.send import ResponseSink
@@ -72,11 +74,13 @@ async def _answer(request: web.Request, link: Link, opened: Opened) -> web.Strea
         headers={
             "Content-Type": "application/zip",
             "Content-Disposition": attachment(link.filename),
-            "Accept-Ranges": "bytes",
-            "ETag": opened.layout.etag,
             "Cache-Control": "private, no-transform",
         }
     )
+    compression = compression_of(link)
+    if compression is not None:
+        return await _answer_compressed(request, link, opened, response, compression)
+    response.headers.update({"Accept-Ranges": "bytes", "ETag": opened.layout.etag})
     asked = decide(request.headers, etag=opened.layout.etag, size=size)
     if asked.outcome is Outcome.FAILED:
         raise PreconditionFailed
@@ -102,21 +106,70 @@ async def _answer(request: web.Request, link: Link, opened: Opened) -> web.Strea
 async def _send(
     request: web.Request, link: Link, opened: Opened, response: web.StreamResponse, asked: Asked
 ) -> web.StreamResponse:
+    length = asked.stop - asked.start
+    async with _watched(request, link, opened, length, asked.start) as sent:
+        with opened.sending(asked.start, asked.stop) as pump:
+            try:
+                await (pump.prime() if asked.outcome is Outcome.FULL else _prime_slice(pump))
+                await response.prepare(request)
+                sink = ResponseSink(request, response, length)
+                await pump.run(sink)
+                await sink.finish()
+            finally:
+                sent.bytes = pump.sent_bytes
+    return response
+
+
+async def _answer_compressed(
+    request: web.Request, link: Link, opened: Opened, response: web.StreamResponse, compression: Compression
+) -> web.StreamResponse:
+    """The archive is made once, from front to end: it has no length, no ranges and nothing to compare it by."""
+    response.headers["Accept-Ranges"] = "none"
+    if request.headers.get("If-Match", "*").strip() != "*":
+        raise PreconditionFailed
+    if request.method == "HEAD":
+        await response.prepare(request)
+        return response
+    with request.app[keys.DOWNLOAD_LIMITS].admitted(link.owner):
+        return await _send_compressed(request, link, opened, response, compression)
+
+
+async def _send_compressed(
+    request: web.Request, link: Link, opened: Opened, response: web.StreamResponse, compression: Compression
+) -> web.StreamResponse:
+    sink = ResponseSink(request, response, None)
+    async with _watched(request, link, opened, None) as sent:
+        with (
+            opened.reading() as pump,
+            opened.deflating(compression, request.app[keys.COMPRESSOR], pump, sink) as deflating,
+        ):
+            try:
+                await pump.prime()
+                await response.prepare(request)
+                await pump.run(deflating)
+                await deflating.finish()
+                await sink.finish()
+            finally:
+                sent.bytes = deflating.sent_bytes
+    return response
+
+
+@dataclass
+class _Sent:
+    bytes: int = 0
+
+
+@asynccontextmanager
+async def _watched(
+    request: web.Request, link: Link, opened: Opened, length: int | None, start: int = 0
+) -> AsyncIterator[_Sent]:
+    """Count and log how a download ends, and mark the link where a source has changed."""
     app, metrics = request.app, request.app[keys.METRICS]
-    began, outcome, sent = time.monotonic(), "client_gone", 0
+    began, outcome, sent = time.monotonic(), "client_gone", _Sent()
     metrics.downloads_active.inc()
     try:
         async with app[keys.DOWNLOADS].revocations.heeded(link.id):
-            with opened.sending(asked.start, asked.stop) as pump:
-                try:
-                    await (pump.prime() if asked.outcome is Outcome.FULL else _prime_slice(pump))
-                    await response.prepare(request)
-                    sink = ResponseSink(request, response, asked.stop - asked.start)
-                    await pump.run(sink)
-                    await sink.finish()
-                finally:
-                    sent = pump.sent_bytes
-                    metrics.sent_bytes.inc(sent)
+            yield sent
         outcome = "complete"
         metrics.download_seconds.observe(time.monotonic() - began)
     except ClientStalled:
@@ -138,20 +191,20 @@ async def _send(
     finally:
         metrics.downloads_active.dec()
         metrics.downloads.labels(outcome).inc()
+        metrics.sent_bytes.inc(sent.bytes)
         _log.info(
             "download",
             extra={
                 "link": link.id,
                 "outcome": outcome,
-                "bytes": sent,
-                "of_bytes": asked.stop - asked.start,
-                "from_byte": asked.start,
+                "bytes": sent.bytes,
+                "of_bytes": length,
+                "from_byte": start,
                 "entries": link.entries,
                 "seconds": round(time.monotonic() - began, 3),
                 "request_id": request[keys.REQUEST_ID],
             },
         )
-    return response
 
 
 async def _prime_slice(pump: Pump) -> None:

@@ -6,12 +6,16 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from bucketzip.archive.deflated import Compression
 from bucketzip.errors import NoSuchLink
 from bucketzip.state.links import Link, Standing
 from bucketzip.web import keys
 from bucketzip.web.bodies import read_query
 from bucketzip.web.listing import Listing
 from bucketzip.web.origin import origin
+
+STORE = "store"
+_NOT_PLANNED = dict.fromkeys(("source_bytes", "compression", "level", "crc", "pinned"))
 
 
 class LinkListing(Listing):
@@ -49,7 +53,8 @@ def url_of(request: web.Request, link: Link) -> str:
 def told(request: web.Request, link: Link) -> dict[str, object]:
     """For programs; the link's URL as long as it works, or will."""
     standing = link.standing(time.time())
-    planned = {"crc": None, "pinned": None} | json.loads(link.summary or "{}")
+    planned = _NOT_PLANNED | json.loads(link.summary or "{}")
+    stored = compression_of(link) is None
     return {
         "id": link.id,
         "url": url_of(request, link) if standing in {"planning", "ready"} else None,
@@ -60,12 +65,26 @@ def told(request: web.Request, link: Link) -> dict[str, object]:
         "revoked_at": _utc(link.revoked_at),
         "bytes": link.bytes,
         "entries": link.entries,
-        "etag": f'"{link.manifest}"' if link.manifest else None,
+        "etag": f'"{link.manifest}"' if link.manifest and stored else None,
+        "source_bytes": planned["source_bytes"],
+        "compression": planned["compression"],
+        "level": planned["level"],
         "crc": planned["crc"],
         "pinned": planned["pinned"],
-        "resumable": standing == "ready",
+        "resumable": standing == "ready" and stored,
         "error": {"code": link.error_code, "detail": link.error_detail} if link.error_code else None,
     }
+
+
+def compression_of(link: Link) -> Compression | None:
+    """How the archive of a planned link is compressed; None for a stored one."""
+    name = compression_name(link)
+    return None if name == STORE else Compression(json.loads(link.summary or "{}")["level"], auto=name == "auto")
+
+
+def compression_name(link: Link) -> str:
+    """As it was asked for: `store`, `deflate` or `auto`; links of an older release are stored."""
+    return str(json.loads(link.summary or "{}").get("compression", STORE))
 
 
 async def _visible(request: web.Request) -> Link:

@@ -11,6 +11,7 @@ from bucketzip.transfer.pump import ClientStalled
 from bucketzip.verify import manifest_json
 from bucketzip.web import keys
 from bucketzip.web.handlers.downloads import look_up
+from bucketzip.web.handlers.links import compression_name
 
 CHUNK_ENTRIES = 250
 """Encoded at a time, which takes some 4 ms: for so long no download goes on."""
@@ -34,17 +35,18 @@ async def _tell(request: web.Request, link: Link, opened: Opened) -> web.StreamR
     if request.method == "HEAD":
         return response
     async with request.app[keys.DOWNLOADS].revocations.heeded(link.id):
-        await _send(request, response, link.filename, opened)
+        await _send(request, response, link, opened)
     return response
 
 
-async def _send(request: web.Request, response: web.StreamResponse, filename: str, opened: Opened) -> None:
+async def _send(request: web.Request, response: web.StreamResponse, link: Link, opened: Opened) -> None:
     listed = opened.layout.manifest
-    await _write(request, response, manifest_json.head(opened.layout, filename))
+    compression = compression_name(link)
+    await _write(request, response, manifest_json.head(opened.layout, link.filename, compression))
     for first in range(0, len(listed), CHUNK_ENTRIES):
         entries = range(first, min(first + CHUNK_ENTRIES, len(listed)))
         await _recall(opened, entries)
-        await _write(request, response, manifest_json.lines(listed, entries, opened.crcs.get))
+        await _write(request, response, manifest_json.lines(listed, entries, opened.crcs.get, compression))
         await asyncio.sleep(0)  # a fast client never makes the write wait
     await _write(request, response, manifest_json.TAIL)
 
