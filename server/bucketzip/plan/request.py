@@ -20,6 +20,8 @@ from pydantic import (
 MAX_SOURCES = 10_000
 MAX_KEY_BYTES = 1024
 MAX_FILENAME = 200
+MAX_SESSION_TOKEN = 7 << 10
+"""It is sent as a header, and S3 takes 8 KiB of all headers."""
 DAY_SECONDS = 86_400
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
@@ -152,8 +154,8 @@ class KeyCredentials(_Strict):
 
     access_key_id: Annotated[str, StringConstraints(max_length=128, pattern=r"^\w+$")]
     secret_access_key: Annotated[SecretStr, Field(min_length=1, max_length=1024)]
-    session_token: Annotated[SecretStr, Field(min_length=1, max_length=8192)] | None = None
-    region: Annotated[str, StringConstraints(max_length=64, pattern="^[a-z0-9-]+$")] | None = None
+    session_token: Annotated[SecretStr, Field(min_length=1, max_length=MAX_SESSION_TOKEN)] | None = None
+    region: Annotated[str, StringConstraints(max_length=63, pattern="^[a-z]([a-z0-9-]*[a-z0-9])?$")] | None = None
     endpoint: Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^/?#@\s]+/?$")] | None = Field(
         default=None, description="Another S3 than AWS; only where the settings of this server allow it."
     )
