@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from bucketzip.jobs.model import as_json, error_detail
 from bucketzip.notify.failure import NotDelivered
+from bucketzip.plan.downloads import error_detail as error_detail_of_link
 from bucketzip.plan.remedies import as_fields
 from bucketzip.state.capabilities import Capabilities
 from bucketzip.state.deliveries import Delivery
@@ -94,7 +95,7 @@ class Events:
             entries=link.entries,
             url=f"{self._public_url}{path}" if ready and self._public_url else None,
             url_expires_at=link.expires_at,
-            error=link.error_detail,
+            error=error_detail_of_link(link) or None,
             data={
                 "id": link.id,
                 "state": link.state,
@@ -103,7 +104,7 @@ class Events:
                 "expires_at": _utc(link.expires_at),
                 "bytes": link.bytes,
                 "entries": link.entries,
-                "error": {"code": link.error_code, "detail": link.error_detail} if link.error_code else None,
+                "error": {"code": link.error_code, "detail": error_detail_of_link(link)} if link.error_code else None,
             },
         )
 

@@ -171,8 +171,7 @@ class Downloads:
     async def opened(self, link: Link) -> AsyncIterator[Opened]:
         """The archive behind a planned link, read with its credentials; raises what planning ended with."""
         if link.state != "ready" or link.manifest is None:
-            code, detail = link.error_code or "", link.error_detail or ""
-            raise recorded(code, remedied(code, detail, json.loads(link.request), as_fields))
+            raise recorded(link.error_code or "", error_detail(link))
         async with self._accounts.using(link.credential) as account:
             try:
                 archive = await account.archives.get(link.manifest)
@@ -251,3 +250,8 @@ class Downloads:
             except Exception:  # noqa: BLE001  -- a full disk, a locked file: the next round may do better
                 _log.exception("sweeping failed")
             await asyncio.sleep(SWEEP_SECONDS)
+
+
+def error_detail(link: Link) -> str:
+    """What planning ended with, and what may be asked for instead."""
+    return remedied(link.error_code or "", link.error_detail or "", json.loads(link.request), as_fields)

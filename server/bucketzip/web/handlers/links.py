@@ -8,6 +8,7 @@ from aiohttp import web
 
 from bucketzip.archive.deflated import Compression
 from bucketzip.errors import NoSuchLink
+from bucketzip.plan.downloads import error_detail
 from bucketzip.state.links import Link, Standing
 from bucketzip.web import keys
 from bucketzip.web.bodies import read_query
@@ -72,7 +73,7 @@ def told(request: web.Request, link: Link) -> dict[str, object]:
         "crc": planned["crc"],
         "pinned": planned["pinned"],
         "resumable": standing == "ready" and stored,
-        "error": {"code": link.error_code, "detail": link.error_detail} if link.error_code else None,
+        "error": {"code": link.error_code, "detail": error_detail(link)} if link.error_code else None,
     }
 
 
