@@ -68,6 +68,11 @@ def test_the_same_by_every_encoding(body: bytes, content_type: str) -> None:
     assert read.text("zipTo") is None
 
 
+@pytest.mark.parametrize(("told", "seconds"), [(0.5, 1800), ("0.5", 1800), (1 / 3, 1199), (8760, 31_536_000)])
+def test_hours_may_be_parts_of_one(told: float | str, seconds: int) -> None:
+    assert Fields({"expireLink": told}).hours("expireLink") == seconds
+
+
 def test_parts_as_okhttp_and_others_write_them() -> None:
     body = (
         b"a preamble\r\n--b\r\ncontent-length: 1\r\nContent-Type: text/plain; charset=utf-8\r\n"

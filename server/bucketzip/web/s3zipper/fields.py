@@ -12,7 +12,7 @@ HOUR_SECONDS = 3600
 MAX_HOURS = 365 * 24
 _TRUE = {"true", "1", "yes", "on"}
 _COUNT = re.compile("[0-9]{1,18}")
-_NUMBER = re.compile(r"[0-9]{1,18}(\.[0-9]{1,9})?")
+_NUMBER = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")  # a third of an hour has 16 decimals in JSON
 
 
 class Fields:
