@@ -37,9 +37,3 @@ async def visible_job(request: web.Request, job_id: str) -> Job:
     if not request[keys.CALLER].may_see(job.owner):
         raise NoSuchArchive
     return job
-
-
-def visible_owner(request: web.Request) -> str | None:
-    """Whose links and jobs a page shows; None for everybody's."""
-    caller = request[keys.CALLER]
-    return None if caller.may_see("") else caller.owner

@@ -6,7 +6,6 @@ from contextlib import aclosing
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
-from bucketzip.errors import NoSuchArchive
 from bucketzip.jobs.model import Job, State, as_json
 from bucketzip.jobs.skipped import MOST_NAMED
 from bucketzip.plan.request import ArchiveRequest
@@ -116,14 +115,6 @@ async def _all_told(
         return as_json(job, time.time(), link=link, most_skipped=most_skipped, deliveries=deliveries.get(job.id, ()))
 
     return [told(job) for job in jobs]
-
-
-async def _visible(request: web.Request) -> Job:
-    """The job in the request's path; raises NoSuchArchive, also for one that the caller may not see."""
-    job = await request.app[keys.ARCHIVE_JOBS].get(request.match_info["id"])
-    if not request[keys.CALLER].may_see(job.owner):
-        raise NoSuchArchive
-    return job
 
 
 def _last_event_id(request: web.Request) -> int | None:
