@@ -114,7 +114,7 @@ def _ask(url: str, body: bytes | None = None) -> dict[str, Any]:
         url, data=body, headers={"Content-Type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as response:  # noqa: S310  # as above
             answer: dict[str, Any] = json.load(response)
             return answer
     except urllib.error.HTTPError as error:

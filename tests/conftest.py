@@ -4,10 +4,12 @@ import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from botocore.retries.standard import ExponentialBackoff
 
 from bench.certificates import make_certificate
 from bucketzip.embedded import EmbeddedS3
 from tests.bucket import Bucket, new_bucket
+from tests.faults.lying_s3 import LyingS3
 from tests.readers.java import JavaReaders
 from tests.readers.readers import ArchiveReaders
 from tests.servers.localstack import running_localstack
@@ -24,6 +26,19 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+def no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of botocore is up to 20 s."""
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.01)
+
+
+@pytest.fixture
+async def stub() -> AsyncIterator[LyingS3]:
+    """An S3 that lies where a test says so, and has nothing in it."""
+    async with LyingS3() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -21,9 +21,7 @@ from pydantic import ValidationError
 from bucketzip import __version__
 from bucketzip.archive.layout import Layout
 from bucketzip.embedded import EmbeddedS3
-from bucketzip.notify.signature import callback_secret
 from bucketzip.settings import PREFIX, Settings
-from bucketzip.state.instance_key import load_instance_key
 from bucketzip.verify import manifest_json
 from tests.archive.rendering import Entry, archive_of, built, read_back
 from tests.bucket import Bucket
@@ -197,16 +195,6 @@ def test_mail_settings_as_people_have_them_are_taken() -> None:
         Settings(mail_from=sender, callback_networks="10.1.0.0/16, fd12::/48", smtp_user="u", smtp_tls="tls")
     with pytest.raises(ValidationError, match="in the clear"):
         Settings(smtp_user="u", smtp_tls="none")
-
-
-def test_the_secret_of_callbacks_is_printed_for_each_user(tmp_path: Path) -> None:
-    where = f"--state-dir={tmp_path / 'state'}"
-    status, out, said = run("callback-secret", "trusted", where)
-    assert (status, out) == (2, "")
-    assert "start `bucketzip serve` first" in said
-    key = load_instance_key(tmp_path / "state")
-    for user in ("trusted", "another"):
-        assert run("callback-secret", user, where) == (0, f"{callback_secret(key, user)}\n", "")
 
 
 def test_a_variable_that_is_no_setting_is_refused_by_name() -> None:

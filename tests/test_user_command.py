@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import pytest
 
 from bucketzip.cli import main
+from bucketzip.notify.signature import callback_secret
 from bucketzip.state.database import open_database
 from bucketzip.state.initial_user import FILE_NAME, make_initial_user
 from bucketzip.state.instance_key import load_instance_key
@@ -164,3 +165,12 @@ def test_help_teaches_by_examples(command: Commands) -> None:
     added = command("add", "--help").out
     assert "--bucket GLOB" in added
     assert "--state-dir" in added
+
+
+def test_the_secret_of_callbacks_is_printed_for_each_user(command: Commands, served: Commands) -> None:
+    key, user = load_instance_key(command.directory), command.told("list")[0]["user_key"]
+    for owner in ("trusted", user):
+        assert command("callback-secret", owner) == (0, f"{callback_secret(key, owner)}\n", "")
+    status, out, said = command("callback-secret", "nobody")
+    assert (status, out) == (2, "")
+    assert "`bucketzip user list` tells the keys" in said

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, BinaryIO, cast
 
-import boto3  # type: ignore[import-untyped]
+import boto3
 from botocore.config import Config
 
 #: Gets an S3 client, the bucket, the prefix, a way to announce the length (or None) and the stream to write to.

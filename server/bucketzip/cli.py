@@ -5,7 +5,7 @@ import signal
 import sys
 
 from bucketzip import __version__
-from bucketzip.commands import CommandError, attach_state, callback_secret, firstboot, serve, user, verify, work
+from bucketzip.commands import CommandError, attach_state, firstboot, serve, user, verify, work
 from bucketzip.commands import zip as zip_objects
 
 
@@ -35,7 +35,6 @@ def _parser() -> argparse.ArgumentParser:
     firstboot.add(commands)
     attach_state.add(commands)
     user.add(commands)
-    callback_secret.add(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version)
     return parser

@@ -23,8 +23,8 @@ from bucketzip.jobs.links import ResultLinks
 from bucketzip.jobs.runner import Runner
 from bucketzip.jobs.undo import Leftovers
 from bucketzip.metrics import Metrics
+from bucketzip.networks import parse_networks
 from bucketzip.notify.acceptance import Acceptance
-from bucketzip.notify.addresses import parse_networks
 from bucketzip.notify.callbacks import Callbacks
 from bucketzip.notify.event import Events
 from bucketzip.notify.mail import Mail, MailServer
@@ -142,7 +142,8 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
                 settings.job_patience_seconds,
             )
 
-        runner = Runner(jobs, accounts, tools, shared.processes.own, beside=sender.run)
+        leftovers = Leftovers(jobs, accounts)
+        runner = Runner(jobs, accounts, tools, shared.processes.own, leftovers=leftovers, beside=sender.run)
         downloads = Downloads(
             links,
             manifests,
@@ -176,7 +177,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             result_links=ResultLinks(jobs, accounts, capabilities),
             deliveries=deliveries,
             runner=runner,
-            leftovers=Leftovers(jobs, accounts),
+            leftovers=leftovers,
             users=Users(database),
             tokens=Tokens(key),
             capabilities=capabilities,

@@ -4,15 +4,15 @@ Built once at start and passed down; the core takes plain numbers, never `Settin
 (AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL_S3, ...) are botocore's and work as everywhere.
 """
 
-import ipaddress
 import os
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bucketzip.networks import Network, parse_networks
 
 PREFIX = "BUCKETZIP_"
 MIB = 1 << 20
@@ -195,15 +195,15 @@ class Settings(BaseSettings):
         return self.process_name or f"{command}-{os.getpid()}"
 
     @property
-    def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+    def trusted_networks(self) -> tuple[Network, ...]:
         """What trusted_cidrs names."""
-        return _networks(self.trusted_cidrs)
+        return parse_networks(self.trusted_cidrs)
 
     @field_validator("trusted_cidrs")
     @classmethod
     def _trusted_cidrs(cls, cidrs: str) -> str:
         try:
-            _networks(cidrs)
+            parse_networks(cidrs)
         except ValueError as error:
             raise ValueError(f"is written 10.0.0.0/8,fd00::/8 ({error})") from error
         return cidrs
@@ -250,8 +250,7 @@ class Settings(BaseSettings):
     @classmethod
     def _callback_networks(cls, networks: str) -> str:
         try:
-            for each in networks.split(","):
-                ipaddress.ip_network(each.strip() or "::/128")
+            parse_networks(networks)
         except ValueError:
             raise ValueError("is written 10.1.0.0/16,fd12::/48, with no bits set behind a prefix") from None
         return networks
@@ -277,10 +276,6 @@ class Settings(BaseSettings):
         if info.data.get("memory_bytes", LEAST_MEMORY_BYTES * processes) < LEAST_MEMORY_BYTES * processes:
             raise ValueError(f"memory_bytes must be at least {LEAST_MEMORY_BYTES} for each process")
         return processes
-
-
-def _networks(cidrs: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    return tuple(ip_network(each.strip()) for each in cidrs.split(",") if each.strip())
 
 
 def misspelt() -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-import boto3  # type: ignore[import-untyped]
+import boto3
 
 from tests.image.network import Network
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.retries.standard import ExponentialBackoff
 
 from bucketzip.jobs import patience
 from tests.faults.lying_s3 import LyingS3
@@ -15,17 +14,10 @@ from tests.web.serving import serving, stub_environment
 
 
 @pytest.fixture
-def _no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of botocore is up to 20 s, and that of jobs up to 30."""
-    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.01)
+def _no_back_off(no_back_off: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor that of jobs, which is up to 30 s."""
     monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.02)
     monkeypatch.setattr(patience, "LONGEST_PAUSE_SECONDS", 0.2)
-
-
-@pytest.fixture
-async def stub() -> AsyncIterator[LyingS3]:
-    async with LyingS3() as running:
-        yield running
 
 
 @pytest.fixture

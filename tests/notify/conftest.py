@@ -48,4 +48,4 @@ def made_event(**fields: object) -> Event:
         "error": None,
         "data": {"id": "j", "state": "succeeded"},
     }
-    return Event(**values | fields)  # type: ignore[arg-type]
+    return Event(**values | fields)  # type: ignore[arg-type]  # as the test says

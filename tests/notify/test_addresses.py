@@ -2,7 +2,8 @@
 
 import pytest
 
-from bucketzip.notify.addresses import ANYWHERE, is_allowed, parse_networks
+from bucketzip.networks import parse_networks
+from bucketzip.notify.addresses import ANYWHERE, is_allowed
 
 NONE = parse_networks("")
 

@@ -14,8 +14,8 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from bucketzip.networks import parse_networks
 from bucketzip.notify import callbacks as module
-from bucketzip.notify.addresses import parse_networks
 from bucketzip.notify.callbacks import Callbacks
 from bucketzip.notify.event import Event
 from bucketzip.notify.failure import NotDelivered
@@ -223,7 +223,7 @@ class Endless(web.StreamResponse):
         super().__init__()
         self.ended = asyncio.Event()
 
-    async def prepare(self, request: web.BaseRequest) -> object:  # type: ignore[override]
+    async def prepare(self, request: web.BaseRequest) -> object:  # type: ignore[override]  # what it returns is for aiohttp
         writer = await super().prepare(request)
         try:
             while True:

@@ -72,7 +72,7 @@ async def test_a_recipient_that_the_server_does_not_know_is_final(event: Event) 
         async def handle_rcpt(*_: object) -> str:
             return "550 no such user"
 
-        mailbox.handle_RCPT = handle_rcpt  # type: ignore[attr-defined]
+        mailbox.handle_RCPT = handle_rcpt  # type: ignore[attr-defined]  # aiosmtpd looks for it by name
         failed = await failure(made(mailbox), event)
     assert (str(failed), failed.final) == ("550 no such user", True)
 

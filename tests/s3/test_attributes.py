@@ -1,7 +1,6 @@
 """The CRC of an object that was uploaded in parts: that of all its bytes, or none."""
 
 import pytest
-from botocore.retries.standard import ExponentialBackoff
 
 from tests.faults import lies
 from tests.faults.content import Synthetic
@@ -9,11 +8,7 @@ from tests.faults.lying_s3 import Lie, LyingS3, does, heads
 from tests.s3.looking import catalog_of
 from tests.s3.reading import of_stub
 
-
-@pytest.fixture(autouse=True)
-def _no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of botocore is up to 20 s."""
-    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.01)
+pytestmark = pytest.mark.usefixtures("no_back_off")
 
 
 async def crc_of(stub: LyingS3, key: str = "key") -> tuple[int | None, bool]:

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from botocore.retries.standard import ExponentialBackoff
 
 from bucketzip.archive.crc import crc32
 from bucketzip.archive.manifest import Source
@@ -27,21 +26,11 @@ from tests.faults.content import Synthetic
 from tests.faults.lying_s3 import Lie, LyingS3, does
 from tests.s3.reading import eventually, of_stub
 
+pytestmark = pytest.mark.usefixtures("no_back_off")
+
 MIB = 1 << 20
 SIZE = 6 * MIB
 ANYWHERE = Place()
-
-
-@pytest.fixture(autouse=True)
-def _no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of botocore is up to 20 s."""
-    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.01)
-
-
-@pytest.fixture
-async def stub() -> AsyncIterator[LyingS3]:
-    async with LyingS3() as running:
-        yield running
 
 
 @asynccontextmanager

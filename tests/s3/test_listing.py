@@ -7,7 +7,6 @@ from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
-from botocore.retries.standard import ExponentialBackoff
 
 from bucketzip.embedded import EmbeddedS3
 from bucketzip.errors import AccessDenied, BucketzipError, NoSuchBucket, NoSuchObject, S3Error, S3Unreachable
@@ -23,13 +22,9 @@ from tests.s3.awkward import awkward_keys
 from tests.s3.looking import catalog_of
 from tests.s3.reading import eventually, fails_with, left_behind, of_stub
 
+pytestmark = pytest.mark.usefixtures("no_back_off")
+
 PAGE = 100
-
-
-@pytest.fixture(autouse=True)
-def _no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of botocore is up to 20 s."""
-    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.01)
 
 
 @pytest.fixture

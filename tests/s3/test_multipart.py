@@ -12,7 +12,6 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
-from botocore.retries.standard import ExponentialBackoff
 
 from bench.certificates import make_certificate
 from bucketzip.archive.crc import crc32
@@ -41,22 +40,12 @@ from tests.faults.store import Part
 from tests.s3.reading import of_stub
 from tests.s3.uploading import LEAST, MIB, REPLACE, TOKEN, complete, put, put_all, some_bytes, uploading, written
 
+pytestmark = pytest.mark.usefixtures("no_back_off")
+
 TO = Destination(LyingS3.bucket, "out/archive.zip")
 CONTENT = some_bytes(LEAST + 1000)
 BODIES = [CONTENT[:LEAST], CONTENT[LEAST:]]
 MISSING = Upload(TO, "no such upload", checksums=True)
-
-
-@pytest.fixture(autouse=True)
-def _no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of botocore is up to 20 s."""
-    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.01)
-
-
-@pytest.fixture
-async def stub() -> AsyncIterator[LyingS3]:
-    async with LyingS3() as running:
-        yield running
 
 
 @pytest.fixture

@@ -18,12 +18,6 @@ MOST = 100_000
 
 
 @pytest.fixture
-async def stub() -> AsyncIterator[LyingS3]:
-    async with LyingS3() as running:
-        yield running
-
-
-@pytest.fixture
 async def objects(stub: LyingS3, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[S3SmallObjects]:
     for name, value in stub_environment(stub.endpoint_url).items():
         monkeypatch.setenv(name, value)

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from botocore.retries.standard import ExponentialBackoff
 
 from bucketzip.embedded import EmbeddedS3
 from bucketzip.plan.catalog import Listed
@@ -15,11 +14,7 @@ from tests.faults.lying_s3 import LyingS3, does
 from tests.s3.looking import catalog_of
 from tests.s3.reading import of_stub
 
-
-@pytest.fixture(autouse=True)
-def _no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of botocore is up to 20 s."""
-    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.01)
+pytestmark = pytest.mark.usefixtures("no_back_off")
 
 
 async def found(catalog: S3Catalog, bucket: str, prefix: str = "") -> list[Listed]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +19,6 @@ BOTH = f'{{"sources": ["s3://bucket/"], "callback_url": "{URL}", "email": "a@exa
 NEITHER = '{"sources": ["s3://bucket/"], "callback_url": null}'
 CALLBACK = f'{{"callback_url": "{URL}"}}'
 DAY = 86_400
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -129,7 +122,7 @@ def made_link(**fields: object) -> Link:
         "expires_at": NOW + DAY,
         "state": "planning",
     }
-    return Link(**values | fields)  # type: ignore[arg-type]
+    return Link(**values | fields)  # type: ignore[arg-type]  # as the test says
 
 
 async def test_the_end_of_planning_is_told_and_what_comes_later_is_not(

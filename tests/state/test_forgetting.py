@@ -1,6 +1,5 @@
 """Sealed credentials are kept for as long as somebody needs them, and then not even the file has them."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,29 +11,10 @@ from bucketzip.state.job_states import State
 from bucketzip.state.jobs import Job, Jobs
 from bucketzip.state.links import Link, Links
 from tests.jobs.making import NOW, made_job
+from tests.state.clock import Clock
 
 SEALED = "c2VhbGVkIGNyZWRlbnRpYWxz"
 RESUME_SECONDS = 1000
-
-
-class Clock:
-    """Seconds since 1970, as the test says."""
-
-    now = float(NOW)
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -84,6 +64,17 @@ async def test_a_link_has_them_until_it_expires_or_is_revoked(database: Database
     await links.sweep(NOW)
     found = {name: await credential(links, name) for name in ("live", "expired", "revoked", "the server's")}
     assert found == {"live": SEALED, "expired": "", "revoked": "", "the server's": None}
+
+
+async def test_a_link_that_is_revoked_loses_them_at_once_and_never_has_those_of_the_server(database: Database) -> None:
+    """None stands for the server's own: who lost a link must not be served with those."""
+    links = Links(database)
+    await links.add(link("given"))
+    await links.add(link("the server's", credential=None))
+    for name in ("given", "the server's"):
+        assert await links.revoke(name, NOW) is not None
+    assert await credential(links, "given") == ""
+    assert await credential(links, "the server's") is None
 
 
 async def test_a_link_that_failed_or_changed_has_none(database: Database) -> None:

@@ -5,7 +5,6 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from bucketzip.state.job_states import TAKEN, TRANSITIONS, State
 from bucketzip.state.jobs import PACE_SECONDS, Job, Jobs
 from bucketzip.state.receipts import Receipt, Receipts
 from tests.jobs.making import NOW, made_job
+from tests.state.clock import Clock
 
 STEPS = {
     State.QUEUED: [],
@@ -28,27 +28,6 @@ STEPS = {
     State.CANCELLED: [State.CANCELLED],
 }
 """How a job comes into each state."""
-
-
-class Clock:
-    """Seconds since 1970, as the test says."""
-
-    def __init__(self) -> None:
-        self.now = float(NOW)
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A verdict holds for its time and for its endpoint and buckets alone; an upload stays noted until it is gone."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,6 @@ from bucketzip.state.probes import Probe, Probes, ScratchUpload, ScratchUploads,
 PROBE = Probe("https://s3.example.com", "source", "scratch")
 PROVEN = Verdict(proven=True, reason="")
 FAILED = Verdict(proven=False, reason="S3 tells no CRC-32 of a copied part")
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("verdict", [PROVEN, FAILED])

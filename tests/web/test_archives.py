@@ -12,7 +12,6 @@ import aiohttp
 import pytest
 
 from bucketzip.jobs.archives import LOOK_SECONDS
-from bucketzip.state.database import open_database
 from bucketzip.state.job_states import State
 from bucketzip.state.jobs import Jobs
 from bucketzip.web.handlers import archives as module
@@ -25,18 +24,6 @@ MIB = 1 << 20
 WANTED = {"sources": ["s3://stub/in/"], "destination": "s3://stub/out/a.zip"}
 BROKEN = 'bucketzip_http_requests_total{method="GET",route="/archives/{id}/events",status="broken"}'
 NOBODY = "0123456789abcdef0123456789abcdef"
-
-
-@pytest.fixture
-def state_dir(tmp_path: Path) -> Path:
-    (directory := tmp_path / "state").mkdir()
-    return directory
-
-
-@pytest.fixture
-async def jobs(state_dir: Path) -> AsyncIterator[Jobs]:
-    async with open_database(state_dir) as database:
-        yield Jobs(database)
 
 
 @pytest.fixture

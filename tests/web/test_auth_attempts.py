@@ -11,12 +11,13 @@ import pytest
 
 from bucketzip.errors import TooManyAttempts, Unauthenticated
 from bucketzip.metrics import Metrics
+from bucketzip.networks import Address, unmapped
 from bucketzip.state.database import open_database
 from bucketzip.state.instance_key import load_instance_key
 from bucketzip.state.tokens import Tokens
 from bucketzip.state.users import Role, User, Users
 from bucketzip.web.authority import Authority
-from bucketzip.web.peers import Address, subscriber, unmapped
+from bucketzip.web.peers import subscriber
 from bucketzip.web.throttle import Throttle
 from tests.web.asking import Asker, user_of
 from tests.web.serving import Server

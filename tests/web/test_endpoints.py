@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.retries.standard import ExponentialBackoff
 
 from tests.faults import lies
 from tests.faults.content import Synthetic
@@ -15,13 +14,10 @@ from tests.faults.lying_s3 import LyingS3, anything
 from tests.jobs.archiving import Client
 from tests.web.serving import serving, stub_environment
 
+pytestmark = pytest.mark.usefixtures("no_back_off")
+
 MIB = 1 << 20
 LARGE = 9 * MIB
-
-
-@pytest.fixture(autouse=True)
-def _no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.01)
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import pytest
 from bucketzip.archive.crc import crc32
 from bucketzip.jobs.links import SIGNED_SECONDS
 from bucketzip.state.capabilities import Capabilities
-from bucketzip.state.database import open_database
 from bucketzip.state.instance_key import load_instance_key
 from bucketzip.state.job_states import State
 from bucketzip.state.jobs import Jobs
@@ -81,27 +80,15 @@ async def test_another_object_of_that_key_is_not_what_it_leads_to(
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Path:
-    (directory := tmp_path / "state").mkdir()
-    return directory
-
-
-@pytest.fixture
-async def jobs(state: Path) -> AsyncIterator[Jobs]:
-    async with open_database(state) as database:
-        yield Jobs(database)
-
-
-@pytest.fixture
-def capabilities(state: Path) -> Capabilities:
-    return Capabilities(load_instance_key(state))
+def capabilities(state_dir: Path) -> Capabilities:
+    return Capabilities(load_instance_key(state_dir))
 
 
 @pytest.fixture
 async def idle(
-    stub: LyingS3, state: Path, jobs: Jobs, capabilities: Capabilities, monkeypatch: pytest.MonkeyPatch
+    stub: LyingS3, state_dir: Path, jobs: Jobs, capabilities: Capabilities, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Server]:
-    async with serving(stub_environment(stub.endpoint_url), state, monkeypatch, run_jobs=False) as running:
+    async with serving(stub_environment(stub.endpoint_url), state_dir, monkeypatch, run_jobs=False) as running:
         yield running
 
 

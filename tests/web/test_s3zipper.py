@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 
-from bucketzip.state.database import FILE_NAME, open_database
+from bucketzip.state.database import FILE_NAME
 from bucketzip.state.job_states import State
 from bucketzip.state.jobs import Jobs
 from bucketzip.web import keys
@@ -207,18 +207,6 @@ async def test_a_link_lives_for_the_hours_that_were_asked_for(
 
 
 @pytest.fixture
-def state_dir(tmp_path: Path) -> Path:
-    (directory := tmp_path / "state").mkdir()
-    return directory
-
-
-@pytest.fixture
-async def jobs(state_dir: Path) -> AsyncIterator[Jobs]:
-    async with open_database(state_dir) as database:
-        yield Jobs(database)
-
-
-@pytest.fixture
 async def idle(stub: LyingS3, state_dir: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
     """Nobody runs jobs here: changes are made in the state, as a runner in another process makes them."""
     monkeypatch.setattr(s3zipper, "SIZE_WAIT_SECONDS", 0.01)
@@ -291,6 +279,34 @@ async def test_a_server_that_ends_says_when_to_come_again(
             server.app[keys.ARCHIVE_JOBS].close()
         status, error = waiting.result()
         assert (status, error["error"]) == (503, "still_running")
+
+
+async def revoke(server: Server, chain: dict[str, Any]) -> None:
+    """End the download behind a chain, as its owner may."""
+    task = chain["chainTaskUUID"][0]["idurl"]
+    async with server.client.delete(f"{server.base}/downloads/{UUID(task.removeprefix('task_')).hex}") as answer:
+        assert answer.status == 200
+
+
+async def test_a_download_that_was_revoked_has_failed(idle: Server, stub: LyingS3) -> None:
+    stub.objects.put("a", b"1")
+    chain = await started(idle, "/v1/streamzip", filePaths=["stub/a"])
+    assert (await ended(idle, chain))["State"] == "SUCCESS"
+    await revoke(idle, chain)
+    state = await state_of(idle, chain)
+    assert (state["State"], state["Results"], state["Error"][:12]) == ("FAILURE", None, "link_revoked")
+    status, error = await call(idle, "/v1/zipresult", chain)
+    assert (status, error["error"]) == (410, "link_revoked")
+
+
+async def test_who_waits_for_a_download_hears_that_it_was_revoked(idle: Server, stub: LyingS3) -> None:
+    stub.on(lists(), lies.slow_first_byte(600))
+    chain = await started(idle, "/v1/streamzip", filePaths=["stub/a"])
+    waiting = asyncio.create_task(call(idle, "/v1/zipresult", chain))
+    assert (await state_of(idle, chain))["State"] == "STARTED"
+    await revoke(idle, chain)
+    status, error = await waiting
+    assert (status, error["error"]) == (410, "link_revoked")
 
 
 ROUTES = [

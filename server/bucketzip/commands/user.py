@@ -12,11 +12,13 @@ from pathlib import Path
 
 from bucketzip.commands import CommandError
 from bucketzip.commands.settings import add_settings, read_settings, working_in
+from bucketzip.notify.signature import callback_secret
 from bucketzip.state import database
 from bucketzip.state.initial_user import forget_initial_user, read_initial_user
 from bucketzip.state.instance_key import load_instance_key
 from bucketzip.state.tokens import Tokens
 from bucketzip.state.users import LastAdmin, Role, User, Users
+from bucketzip.web.caller import TRUSTED
 
 _EXAMPLES = """examples:
   bucketzip user show-initial --state-dir /var/lib/bucketzip      key and secret of the first user, an admin
@@ -63,6 +65,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     _action(actions, "forget-initial", _forget_initial, "remove the first user's secret from the state directory")
     token = _action(actions, "token", _token, "print a token, which is good for a day")
     token.add_argument("user_key", metavar="KEY", nargs="?", help="whose [the oldest admin's]")
+    signed = _action(actions, "callback-secret", _callback_secret, "print what a user's callbacks are signed with")
+    signed.add_argument("user_key", metavar="KEY", help=f"`{TRUSTED.owner}` is for who needs none")
 
 
 def _action(
@@ -172,6 +176,14 @@ async def _token(options: argparse.Namespace, directory: Path) -> int:
             if user is None:
                 raise CommandError(f"there is no user yet: start `bucketzip serve --state-dir {directory}` once")
     print(Tokens(load_instance_key(directory)).issue(user))
+    return 0
+
+
+async def _callback_secret(options: argparse.Namespace, directory: Path) -> int:
+    async with _users(directory) as users:
+        if options.user_key != TRUSTED.owner and await users.get(options.user_key) is None:
+            raise _no_such_user(options.user_key)
+    print(callback_secret(load_instance_key(directory), options.user_key))
     return 0
 
 

@@ -46,6 +46,7 @@ class Runner:
         tools: Callable[[WritingAccount], Tools],
         name: str,
         *,
+        leftovers: Leftovers,
         beside: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self._jobs = jobs
@@ -53,7 +54,7 @@ class Runner:
         self._tools = tools
         self._name = name
         self._beside = beside
-        self._leftovers = Leftovers(jobs, accounts)
+        self._leftovers = leftovers
         self._wake = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
 

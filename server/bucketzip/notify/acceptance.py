@@ -4,7 +4,8 @@ import re
 from urllib.parse import urlsplit
 
 from bucketzip.errors import InvalidRequest
-from bucketzip.notify.addresses import ANYWHERE, Network, is_allowed, parse_address
+from bucketzip.networks import Network
+from bucketzip.notify.addresses import ANYWHERE, is_allowed, parse_address
 from bucketzip.plan.request import ZipRequest
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"

@@ -5,13 +5,9 @@ credentials of its instance, the private network around it. So only addresses th
 are allowed, by the registries of special-purpose addresses (RFC 6890), and those that a setting names.
 """
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
-
-_NAT64 = IPv6Network("64:ff9b::/96")
-"""RFC 6052: how hosts without IPv4 reach it; the last 32 bits are the address that is really meant."""
+from bucketzip.networks import Address, Network, is_within, translated
 
 ANYWHERE = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 
@@ -66,31 +62,18 @@ _SPECIAL_IPV6 = tuple(
 )
 
 
-def parse_networks(text: str) -> tuple[Network, ...]:
-    """`10.1.0.0/16, fd12::/16` as networks; raises ValueError."""
-    return tuple(ip_network(each.strip()) for each in text.split(",") if each.strip())
-
-
 def parse_address(text: str) -> Address:
     """An address as a socket has it; raises ValueError. One that stands for an IPv4 address becomes that one."""
-    address = ip_address(text.partition("%")[0])  # the zone of a link-local address decides nothing
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return address.ipv4_mapped
-        if address in _NAT64:
-            return IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address
+    return translated(ip_address(text.partition("%")[0]))  # the zone of a link-local address decides nothing
 
 
 def is_allowed(text: str, networks: tuple[Network, ...]) -> bool:
     """Whether a callback may be sent to this address, where the networks are allowed beside the public ones."""
     address = parse_address(text)
-    if any(address in network for network in _NEVER):
-        return False
-    return _is_public(address) or any(address in network for network in networks)
+    return not is_within(address, _NEVER) and (_is_public(address) or is_within(address, networks))
 
 
 def _is_public(address: Address) -> bool:
     if isinstance(address, IPv4Address):
-        return not any(address in network for network in _SPECIAL_IPV4)
-    return address in _GLOBAL_IPV6 and not any(address in network for network in _SPECIAL_IPV6)
+        return not is_within(address, _SPECIAL_IPV4)
+    return address in _GLOBAL_IPV6 and not is_within(address, _SPECIAL_IPV6)

@@ -18,7 +18,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 
 from bucketzip import __version__
-from bucketzip.notify.addresses import Network, is_allowed
+from bucketzip.networks import Network
+from bucketzip.notify.addresses import is_allowed
 from bucketzip.notify.event import Event
 from bucketzip.notify.failure import NotDelivered
 from bucketzip.notify.names import Names

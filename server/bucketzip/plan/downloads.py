@@ -12,7 +12,16 @@ from pydantic import ValidationError
 
 from bucketzip.archive.layout import Layout
 from bucketzip.archive.manifest import ManifestBuilder, ManifestError
-from bucketzip.errors import BucketzipError, InvalidRequest, NoSuchLink, TooManyPlans, recorded
+from bucketzip.errors import (
+    BucketzipError,
+    InvalidRequest,
+    LinkExpired,
+    LinkRevoked,
+    NoSuchLink,
+    StillPlanning,
+    TooManyPlans,
+    recorded,
+)
 from bucketzip.plan.accounts import Account, Accounts
 from bucketzip.plan.planner import Planner
 from bucketzip.plan.remedies import as_fields, remedied
@@ -170,8 +179,10 @@ class Downloads:
     @asynccontextmanager
     async def opened(self, link: Link) -> AsyncIterator[Opened]:
         """The archive behind a planned link, read with its credentials; raises what planning ended with."""
-        if link.state != "ready" or link.manifest is None:
-            raise recorded(link.error_code or "", error_detail(link))
+        if error := ended(link, time.time()):
+            raise error
+        if link.manifest is None:
+            raise StillPlanning
         async with self._accounts.using(link.credential) as account:
             try:
                 archive = await account.archives.get(link.manifest)
@@ -250,6 +261,21 @@ class Downloads:
             except Exception:  # noqa: BLE001  -- a full disk, a locked file: the next round may do better
                 _log.exception("sweeping failed")
             await asyncio.sleep(SWEEP_SECONDS)
+
+
+def ended(link: Link, now: float, *, hints: bool = True) -> BucketzipError | None:
+    """Why the link does not work at the time `now`, if it does not; one that is being planned may yet.
+
+    `hints` tell which field of our own API would help.
+    """
+    standing = link.standing(now)
+    if standing == "revoked":
+        return LinkRevoked()
+    if standing == "expired":
+        return LinkExpired()
+    if standing in {"failed", "changed"}:
+        return recorded(link.error_code or "", error_detail(link) if hints else link.error_detail or "")
+    return None
 
 
 def error_detail(link: Link) -> str:

@@ -5,17 +5,17 @@ at whenever a connection is opened, since the answer may be another one then.
 """
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 from wcmatch import fnmatch
 
 from bucketzip.errors import InvalidRequest
+from bucketzip.networks import Address, translated
 
 SETTING = "BUCKETZIP_ALLOW_ENDPOINTS"
 _METADATA = IPv6Network("fd00:ec2::/32")
 """Services of an EC2 instance for itself; those over IPv4 are link-local."""
-_NAT64 = IPv6Network("64:ff9b::/96")
 
 
 class AllowedEndpoints:
@@ -42,21 +42,20 @@ class AllowedEndpoints:
         return found is not None and (found in self._addresses or not _is_out_of_bounds(found))
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
+def _address(text: str) -> Address | None:
     try:
         return ip_address(text)
     except ValueError:
         return None
 
 
-def _is_out_of_bounds(address: IPv4Address | IPv6Address) -> bool:
+def _is_out_of_bounds(address: Address) -> bool:
     """This machine, its link, and what the cloud tells it alone; also in IPv6's clothes."""
+    address = translated(address)
     if isinstance(address, IPv6Address):
         if address in _METADATA:
             return True
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
-        if address in _NAT64:
-            inner = IPv4Address(int(address) & 0xFFFF_FFFF)
+        inner = address.sixtofour or (address.teredo or (None, None))[1]
         if inner is not None:
             return _is_out_of_bounds(inner)
     return address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast

@@ -137,9 +137,6 @@ class Rename(_Strict):
     )
 
 
-Printable = Annotated[str, StringConstraints(min_length=1, max_length=2048, pattern="^[!-~]+$")]
-
-
 class RoleCredentials(_Strict):
     """A role that this server assumes, with the credentials it has itself."""
 

@@ -135,9 +135,8 @@ class Links:
         """End a link for good, and forget whose credentials it used. None where there is no such link."""
 
         def run(connection: sqlite3.Connection) -> sqlite3.Row | None:
-            connection.execute(
-                "UPDATE links SET revoked_at = ?, credential = NULL WHERE id = ? AND revoked_at IS NULL", (now, link_id)
-            )
+            connection.execute("UPDATE links SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", (now, link_id))
+            _forget_credentials(connection)
             return _find(connection, link_id)
 
         row = await self._database.run(run)
@@ -167,7 +166,6 @@ class Links:
         """The link will not work any more, and says why."""
         before: State = "planning" if state == "failed" else "ready"
         await self._update(link, before, state=state, error_code=code, error_detail=detail)
-        await self._database.run(_forget_credentials)
 
     async def planning(self, now: int) -> list[Link]:
         """Links whose planning did not come to its end, and that somebody may still use."""
@@ -218,6 +216,8 @@ class Links:
             )
             if changed.rowcount and before == "planning":
                 post_end_of_planning(connection, link.id, int(time.time()))
+            if fields["state"] != "ready":
+                _forget_credentials(connection)
 
         await self._database.run(run)
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bucketzip.errors import TooManyAttempts, Unauthenticated
+from bucketzip.networks import Address, Network, is_within
 from bucketzip.state.tokens import BadToken, Claims, ExpiredToken, Tokens
 from bucketzip.state.users import KEY_CHARACTERS, User, Users
 from bucketzip.transfer.ports import LabelledCounter
-from bucketzip.web.peers import Address, Network, is_within, subscriber
+from bucketzip.web.peers import subscriber
 from bucketzip.web.throttle import Throttle
 
 HOW = (

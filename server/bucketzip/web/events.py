@@ -24,7 +24,6 @@ class EventStream:
         self.response = web.StreamResponse(
             headers={
                 "Content-Type": "text/event-stream",
-                "Cache-Control": "no-store",
                 "X-Accel-Buffering": "no",  # nginx would wait until it has some KiB of them
             }
         )

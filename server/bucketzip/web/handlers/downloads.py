@@ -13,15 +13,12 @@ from bucketzip.archive.deflated import Compression
 from bucketzip.errors import (
     BucketzipError,
     ContentMismatch,
-    LinkExpired,
-    LinkRevoked,
     NoSuchBucket,
     NoSuchLink,
     NoSuchObject,
     PreconditionFailed,
     RangeNotSatisfiable,
     SourceChanged,
-    StillPlanning,
     StillReading,
 )
 from bucketzip.plan.request import DownloadRequest
@@ -52,7 +49,7 @@ async def create(request: web.Request) -> web.Response:
     link = await downloads.planned(downloads.capability(made), app[keys.SETTINGS].planning_wait_seconds)
     assert link is not None
     headers = {"Location": url_of(request, link)}
-    if link.state == "planning":
+    if link.standing(time.time()) == "planning":
         return web.json_response(told(request, link), status=202, headers=headers)
     async with downloads.opened(link):  # raises what planning ended with
         pass
@@ -228,12 +225,5 @@ async def look_up(request: web.Request) -> AsyncIterator[tuple[Link, Opened]]:
     link = await app[keys.DOWNLOADS].planned(request.match_info["capability"], app[keys.SETTINGS].planning_wait_seconds)
     if link is None:
         raise NoSuchLink
-    standing = link.standing(time.time())
-    if standing == "revoked":
-        raise LinkRevoked
-    if standing == "expired":
-        raise LinkExpired
-    if standing == "planning":
-        raise StillPlanning
     async with app[keys.DOWNLOADS].opened(link) as opened:
         yield link, opened

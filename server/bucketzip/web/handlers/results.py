@@ -18,9 +18,7 @@ async def follow(request: web.Request) -> web.Response:
     links = request.app[keys.RESULT_LINKS]
     job = await links.job(request.match_info["capability"])
     disposition = attachment(job.key.rpartition("/")[2])
-    method: Literal["GET", "HEAD"] = (
-        "HEAD" if request.method == "HEAD" else "GET"
-    )  # a signature is good for one of them
+    # A signature is good for one of them.
+    method: Literal["GET", "HEAD"] = "HEAD" if request.method == "HEAD" else "GET"
     url = await links.signed_url(job, Follow(method, disposition, SIGNED_SECONDS))
-    headers = {"Location": url, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-    return web.Response(status=307, headers=headers)
+    return web.Response(status=307, headers={"Location": url})

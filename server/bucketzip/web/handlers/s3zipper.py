@@ -174,4 +174,4 @@ async def _document(request: web.Request, most_bytes: int) -> documents.Document
 
 
 def _answer(document: object) -> web.Response:
-    return web.json_response(document, dumps=_pretty, headers={"Cache-Control": "no-store"})
+    return web.json_response(document, dumps=_pretty)

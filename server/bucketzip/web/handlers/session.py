@@ -43,4 +43,4 @@ async def end(request: web.Request) -> web.Response:
 def _told(request: web.Request) -> web.Response:
     caller = request[keys.CALLER]
     told = {"user": caller.owner, "role": caller.role, "buckets": caller.buckets}
-    return web.json_response(told, headers={"Cache-Control": "no-store"})
+    return web.json_response(told)

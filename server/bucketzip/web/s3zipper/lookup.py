@@ -1,23 +1,24 @@
 """The jobs and links behind S3Zipper's tasks: found, told about, and waited for."""
 
 import json
+import time
 from contextlib import aclosing
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from aiohttp import web
 
-from bucketzip.errors import ArchiveCancelled, BucketzipError, NoSuchArchive, recorded
+from bucketzip.errors import ArchiveCancelled, BucketzipError, LinkExpired, NoSuchArchive, recorded
 from bucketzip.jobs.model import Job, State
+from bucketzip.plan.downloads import ended
 from bucketzip.state.links import Link
 from bucketzip.web import keys
+from bucketzip.web.handlers.links import url_of
 from bucketzip.web.origin import origin
 from bucketzip.web.s3zipper.found import Found, StillRunning
 from bucketzip.web.s3zipper.mails import FoundMail, mail_about
 from bucketzip.web.s3zipper.mapping import in_their_words
 from bucketzip.web.s3zipper.tasks import (
     OF_ARCHIVE,
-    OF_DOWNLOAD,
     Kind,
     NoSuchTask,
     Task,
@@ -110,30 +111,31 @@ class FoundLink:
 
     def task(self) -> Task:
         """By the protocol."""
-        uuid, state = task_uuid(Kind.DOWNLOAD, self.link.id), OF_DOWNLOAD[self.link.state]
-        url = self._url() if state is TaskState.SUCCESS else None
-        error = failure(self._error()) if state is TaskState.FAILURE else ""
-        return Task(uuid, "idurl", state, self.link.created_at, url, error)
+        uuid, created_at = task_uuid(Kind.DOWNLOAD, self.link.id), self.link.created_at
+        if error := self._ended():
+            return Task(uuid, "idurl", TaskState.FAILURE, created_at, error=failure(error))
+        if self.link.state == "planning":
+            return Task(uuid, "idurl", TaskState.STARTED, created_at)
+        return Task(uuid, "idurl", TaskState.SUCCESS, created_at, url_of(self.request, self.link))
 
     async def result(self) -> str:
         """By the protocol."""
         app = self.request.app
-        while self.link.state == "planning":
+        while self.link.standing(time.time()) == "planning":
             if app[keys.ARCHIVE_JOBS].is_closing:
                 raise StillRunning
-            found = await app[keys.DOWNLOADS].planned(self._capability(), LOOK_SECONDS)
+            downloads = app[keys.DOWNLOADS]
+            found = await downloads.planned(downloads.capability(self.link), LOOK_SECONDS)
             if found is None:
                 raise NoSuchTask
             self.link = found
-        if self.link.state != "ready":
-            raise self._error()
-        return self._url()
+        if error := self._ended():
+            raise error
+        return url_of(self.request, self.link)
 
-    def _capability(self) -> str:
-        return self.request.app[keys.CAPABILITIES].of_download(self.link.id)
-
-    def _url(self) -> str:
-        return f"{origin(self.request)}/d/{self._capability()}/{quote(self.link.filename, safe='')}"
-
-    def _error(self) -> BucketzipError:
-        return in_their_words(recorded(self.link.error_code or "", self.link.error_detail or ""))
+    def _ended(self) -> BucketzipError | None:
+        """Why there is no link. A task that has succeeded has, though the link has expired since."""
+        error = ended(self.link, time.time(), hints=False)
+        if error is None or (isinstance(error, LinkExpired) and self.link.state == "ready"):
+            return None
+        return in_their_words(error)

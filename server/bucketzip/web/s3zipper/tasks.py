@@ -56,12 +56,6 @@ OF_ARCHIVE = {
     State.FAILED: TaskState.FAILURE,
     State.CANCELLED: TaskState.FAILURE,
 }
-OF_DOWNLOAD = {
-    "planning": TaskState.STARTED,
-    "ready": TaskState.SUCCESS,
-    "failed": TaskState.FAILURE,
-    "changed": TaskState.FAILURE,
-}
 
 
 class TaskId(NamedTuple):
