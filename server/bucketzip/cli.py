@@ -4,8 +4,7 @@ import argparse
 import signal
 import sys
 
-from bucketzip import __version__
-from bucketzip.commands import CommandError, attach_state, firstboot, serve, user, verify, work
+from bucketzip.commands import CommandError, attach_state, demo, firstboot, ls, serve, user, verify, version, work
 from bucketzip.commands import zip as zip_objects
 
 
@@ -31,15 +30,11 @@ def _parser() -> argparse.ArgumentParser:
     serve.add(commands)
     work.add(commands)
     zip_objects.add(commands)
+    ls.add(commands)
     verify.add(commands)
     firstboot.add(commands)
     attach_state.add(commands)
     user.add(commands)
-    version = commands.add_parser("version", help="print the version")
-    version.set_defaults(run=_version)
+    demo.add(commands)
+    version.add(commands)
     return parser
-
-
-def _version(options: argparse.Namespace) -> int:
-    print(f"bucketzip {__version__}")
-    return 0
