@@ -4,7 +4,19 @@ import argparse
 import signal
 import sys
 
-from bucketzip.commands import CommandError, attach_state, demo, firstboot, ls, serve, user, verify, version, work
+from bucketzip.commands import (
+    CommandError,
+    attach_state,
+    demo,
+    doctor,
+    firstboot,
+    ls,
+    serve,
+    user,
+    verify,
+    version,
+    work,
+)
 from bucketzip.commands import zip as zip_objects
 
 
@@ -32,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     zip_objects.add(commands)
     ls.add(commands)
     verify.add(commands)
+    doctor.add(commands)
     firstboot.add(commands)
     attach_state.add(commands)
     user.add(commands)
