@@ -1,4 +1,7 @@
-"""STS as far as assuming a role goes: who asks must be signed in, and ask just as the API reference has it."""
+"""STS as far as assuming a role and asking whose the keys are go.
+
+Who asks must be signed in, and ask just as the API reference has it.
+"""
 
 import re
 from collections.abc import Callable
@@ -23,6 +26,8 @@ class STS:
     """
 
     endpoint_url: str
+    arn = "arn:aws:iam::111122223333:user/somebody"
+    """Whose the signer's keys are."""
 
     def __init__(self, signer: str, roles: dict[str, str | None], give: Callable[[], Keys]) -> None:
         self.signer = signer
@@ -49,6 +54,13 @@ class STS:
         signed = _SIGNED.fullmatch(request.headers.get("Authorization", ""))
         if signed is None or signed.groups() != (self.signer, "us-east-1"):
             return _refused("MissingAuthenticationToken", "Request is missing Authentication Token")
+        if (asked.get("Action"), asked.get("Version")) == ("GetCallerIdentity", "2011-06-15"):
+            return web.Response(
+                content_type="text/xml",
+                text=f"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+<GetCallerIdentityResult><Arn>{self.arn}</Arn><UserId>AIDA</UserId><Account>111122223333</Account>
+</GetCallerIdentityResult></GetCallerIdentityResponse>""",
+            )
         role = asked.get("RoleArn", "")
         known = {"Action", "Version", "RoleArn", "RoleSessionName", "DurationSeconds", "ExternalId"}
         if (asked.get("Action"), asked.get("Version")) != ("AssumeRole", "2011-06-15") or not set(asked) <= known:
