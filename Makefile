@@ -11,7 +11,7 @@ SERVERS := localstack swift
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo serve test chaos lint types bench lock clean packages servers
+.PHONY: help demo serve test chaos lint types bench dashboard lock clean packages servers
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -38,6 +38,9 @@ types: $(INSTALLED) ## types, strictly
 
 bench: $(INSTALLED) ## measure it against its peers (ARGS="--help")
 	@$(BIN)/python -m bench $(ARGS)
+
+dashboard: $(INSTALLED) ## write grafana/dashboards/bucketzip.json
+	@$(BIN)/python -m grafana
 
 lock: $(BIN)/uv ## write requirements.lock from pyproject.toml (UPGRADE=1 takes the newest of everything)
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
