@@ -210,6 +210,17 @@ class JobRun:
         planned = await self._patience.with_(
             partial(tools.planning.plan, self._request, destination, json.loads(job.no_copy))
         )
+        _log.info(
+            "archive planned",
+            extra={
+                "job": job.id,
+                "archive": destination.url,
+                "bytes": planned.size,
+                "entries": planned.entries,
+                "parts": planned.parts,
+                "missing": len(planned.missing),
+            },
+        )
         for text in planned.notes:
             await tools.jobs.note(job.id, text)
         await self._record(
@@ -329,8 +340,7 @@ class JobRun:
         seconds = sum(self._spending.phases().values())
         metrics.ended.labels(job.state).inc()
         metrics.seconds.labels(job.state).observe(seconds)
-        _log.log(
-            logging.WARNING if job.state is State.FAILED else logging.INFO,
+        _log.info(
             "archive",
             extra={
                 "job": job.id,

@@ -16,6 +16,7 @@ from bucketzip.jobs.job_run import JobRun, Taken, Tools
 from bucketzip.jobs.lock import hold_lock
 from bucketzip.jobs.patience import MACHINE_ERRORS
 from bucketzip.jobs.undo import Leftovers
+from bucketzip.logs import about
 from bucketzip.plan.accounts import Accounts
 from bucketzip.state.instance_key import NotSealedHere
 from bucketzip.state.job_states import State
@@ -127,8 +128,9 @@ class Runner:
 
     async def _run(self, job: Job) -> None:
         try:
-            async with self._accounts.using(job.credential) as account:
-                await self._to_its_end(JobRun(self._tools(account), job))
+            with about(job=job.id):
+                async with self._accounts.using(job.credential) as account:
+                    await self._to_its_end(JobRun(self._tools(account), job))
         except Taken:
             _log.info("a job was taken over", extra={"job": job.id})
         except (KeysExpired, NotSealedHere) as error:  # it has no account any more

@@ -12,6 +12,7 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from bucketzip.errors import BucketzipError, MethodNotAllowed, NotFound, RequestTooLarge
+from bucketzip.logs import about
 from bucketzip.web import keys
 
 _log = logging.getLogger(__name__)
@@ -68,7 +69,8 @@ async def measured(request: web.Request, handler: Handler) -> web.StreamResponse
     began = time.monotonic()
     status = BROKEN
     try:
-        response = await handler(request)
+        with about(request_id=request[keys.REQUEST_ID]):
+            response = await handler(request)
         status = str(response.status)
     except (asyncio.CancelledError, ConnectionError):  # aiohttp logs only what was answered
         request.setdefault(keys.OUTCOME, CLIENT_GONE)

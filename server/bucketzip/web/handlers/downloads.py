@@ -143,6 +143,7 @@ async def _send(
             "download",
             extra={
                 "link": link.id,
+                "archive": link.filename,
                 "outcome": outcome,
                 "bytes": sent,
                 "of_bytes": asked.stop - asked.start,
