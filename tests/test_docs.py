@@ -54,7 +54,6 @@ def errors(kind: type[BucketzipError] = BucketzipError) -> Iterator[type[Bucketz
 def instruments() -> dict[str, Row]:
     """Name as exposed, type and labels of each metric of ours."""
     metrics = Metrics()
-    metrics.build.info({"version": __version__})
     suffixes = {"counter": "_total", "info": "_info"}
     found = {}
     for each in vars(metrics).values():

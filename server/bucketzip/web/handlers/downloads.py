@@ -193,6 +193,7 @@ async def _watched(
             "download",
             extra={
                 "link": link.id,
+                "archive": link.filename,
                 "outcome": outcome,
                 "bytes": sent.bytes,
                 "of_bytes": length,
