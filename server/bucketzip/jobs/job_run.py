@@ -339,7 +339,7 @@ class JobRun:
         job, metrics = self._job, self._tools.metrics
         seconds = sum(self._spending.phases().values())
         metrics.ended.labels(job.state).inc()
-        metrics.seconds.labels(job.state).observe(seconds)
+        metrics.seconds.labels(job.state).observe(seconds, {"job": job.id})
         _log.info(
             "archive",
             extra={
