@@ -111,10 +111,10 @@ def test_the_role_may_do_what_it_needs_and_no_more(aws: Aws, stack: dict[str, st
         for action in [actions] if isinstance(actions, str) else actions:
             for resource in [resources] if isinstance(resources, str) else resources:
                 allowed.setdefault(action, set()).add(resource)
-    buckets = {f"arn:aws:s3:::{name}" for name in SOURCES}
+    buckets = {f"arn:*:s3:::{name}" for name in SOURCES}
     objects = {f"{bucket}/*" for bucket in buckets}
-    archives = {f"arn:aws:s3:::{name}/*" for name in DESTINATIONS}
-    assert allowed["s3:ListBucket"] == buckets | {f"arn:aws:s3:::{name}" for name in DESTINATIONS}
+    archives = {f"arn:*:s3:::{name}/*" for name in DESTINATIONS}
+    assert allowed["s3:ListBucket"] == buckets | {f"arn:*:s3:::{name}" for name in DESTINATIONS}
     assert allowed["s3:GetObject"] == objects | archives
     assert allowed["s3:PutObject"] == archives
     assert allowed["kms:Decrypt"] == {KEY}
