@@ -39,12 +39,14 @@ from bucketzip.s3.client import Where, default_region, tls_context
 from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.settings import PREFIX, Settings
 from bucketzip.state.capabilities import Capabilities
+from bucketzip.state.cursors import Cursors
 from bucketzip.state.database import open_database
 from bucketzip.state.deliveries import Deliveries, Kind
 from bucketzip.state.instance_key import load_instance_key
 from bucketzip.state.jobs import Jobs
 from bucketzip.state.links import Links
 from bucketzip.state.manifests import Manifests
+from bucketzip.state.probes import Probes
 from bucketzip.state.processes import join_processes
 from bucketzip.state.receipts import Receipts
 from bucketzip.state.tokens import Tokens
@@ -73,6 +75,8 @@ class Machine:
     users: Users
     tokens: Tokens
     capabilities: Capabilities
+    cursors: Cursors
+    probes: Probes
     check_credentials: Callable[[], object]
     """Raises what keeps this process from having any of its own."""
 
@@ -194,6 +198,8 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             users=Users(database),
             tokens=Tokens(key),
             capabilities=capabilities,
+            cursors=Cursors(key),
+            probes=Probes(database),
             check_credentials=keeper.current,
         )
 
