@@ -5,7 +5,6 @@ import signal
 import sys
 from importlib import import_module
 
-from bucketzip import __version__
 from bucketzip.commands import COMMANDS, CommandError
 
 
@@ -36,11 +35,4 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
             import_module(f"bucketzip.commands.{name.replace('-', '_')}").add(commands)
         else:
             commands.add_parser(name, help=text)
-    version = commands.add_parser("version", help="print the version")
-    version.set_defaults(run=_version)
     return parser
-
-
-def _version(options: argparse.Namespace) -> int:
-    print(f"bucketzip {__version__}")
-    return 0

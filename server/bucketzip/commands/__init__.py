@@ -4,10 +4,13 @@ COMMANDS = {
     "serve": "serve download links and archives over HTTP",
     "work": "write archives into buckets, for servers that do not",
     "zip": "make one archive, into a bucket, a file or a pipe",
+    "ls": "tell what an archive would hold, and how long it would be",
     "verify": "check a downloaded archive against its manifest",
     "firstboot": "make this instance's own secrets, and sizes that fit it",
     "attach-state": "on EC2, as root: attach and mount the volume that holds the state",
     "user": "tell and change who may use the server",
+    "demo": "try it here, with an S3 server of its own",
+    "version": "print the version",
 }
 """Each with what `bucketzip --help` says of it; its module has the same name."""
 
