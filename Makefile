@@ -14,7 +14,7 @@ IMAGE_TOOLS := $(VENV)/servers/image
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo serve test image-test image-test-vm wheelhouse ami chaos lint types bench lock clean packages image-packages base-tree servers
+.PHONY: help demo serve test image-test image-test-vm wheelhouse ami chaos lint types bench dashboard lock clean packages image-packages base-tree servers
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -54,6 +54,9 @@ types: $(INSTALLED) ## types, strictly
 
 bench: $(INSTALLED) ## measure it against its peers (ARGS="--help")
 	@$(BIN)/python -m bench $(ARGS)
+
+dashboard: $(INSTALLED) ## write grafana/dashboards/bucketzip.json
+	@$(BIN)/python -m grafana
 
 lock: $(BIN)/uv ## write requirements.lock from pyproject.toml (UPGRADE=1 takes the newest of everything)
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
