@@ -137,10 +137,8 @@ async def _send_compressed(
 ) -> web.StreamResponse:
     sink = ResponseSink(request, response, None)
     async with _watched(request, link, opened, None) as sent:
-        with (
-            opened.reading() as pump,
-            opened.deflating(compression, request.app[keys.COMPRESSOR], pump, sink) as deflating,
-        ):
+        archive, compressor = opened.compressed(compression), request.app[keys.COMPRESSOR]
+        with opened.deflating(archive, compressor, opened.to_client(sink)) as (pump, deflating):
             try:
                 await pump.prime()
                 await response.prepare(request)
