@@ -48,7 +48,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
             [TOOLS / "moto_server", "--host", "127.0.0.1", "--port", str(port)], stdout=file, stderr=file
         )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while "Running on" not in log.read_text():
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
@@ -192,7 +192,7 @@ def test_an_instance_takes_the_state_over_from_the_one_before_it(
     taking.join(0.3)
     assert taking.is_alive(), "it waits"
     ec2.detach_volume(VolumeId=volume, InstanceId=old)
-    taking.join(20)
+    taking.join(60)
     assert holders() == [new]
     ec2.detach_volume(VolumeId=volume, InstanceId=new)
     ec2.terminate_instances(InstanceIds=[old, new])

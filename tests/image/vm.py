@@ -122,7 +122,7 @@ def exhaust(vm: Vm) -> None:
     assert 0.8 < limit / (MEMORY_MIB << 20) < 0.95, limit
     restarts = "systemctl show --value --property=NRestarts 'bucketzip@*.service' bucketzip-worker.service"
     before, began = vm.run(restarts), time.monotonic()
-    hog = f"/usr/bin/python3 -c 'bytearray({2 * limit})'"
+    hog = "/usr/bin/python3 -c 'import itertools; [bytearray(1 << 20) for _ in itertools.count()]'"
     said = vm.run(f"sudo systemd-run --wait --slice=bucketzip.slice --unit=hog {hog} 2>&1", check=False)
     assert "oom-kill" in said, said
     say(f"    ended after {time.monotonic() - began:.0f} s")
