@@ -5,6 +5,7 @@ COMMANDS = {
     "work": "write archives into buckets, for servers that do not",
     "zip": "make one archive, into a bucket, a file or a pipe",
     "ls": "tell what an archive would hold, and how long it would be",
+    "doctor": "check credentials, permissions and the way to S3, and say what to do",
     "verify": "check a downloaded archive against its manifest",
     "firstboot": "make this instance's own secrets, and sizes that fit it",
     "attach-state": "on EC2, as root: attach and mount the volume that holds the state",
