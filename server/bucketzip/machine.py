@@ -55,6 +55,8 @@ from bucketzip.transfer.budget import Budget
 from bucketzip.transfer.compressor import Compressor
 from bucketzip.watch import Watch
 
+OpenOwn = Callable[[Shared, Identity], AbstractAsyncContextManager[WritingAccount]]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
@@ -82,8 +84,13 @@ class Machine:
 
 
 @asynccontextmanager
-async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Machine]:
-    """Started top to bottom, stopped bottom to top."""
+async def open_machine(
+    settings: Settings, metrics: Metrics, identity: Identity | None = None, open_own: OpenOwn = open_account
+) -> AsyncIterator[Machine]:
+    """Started top to bottom, stopped bottom to top.
+
+    `identity` is who it is, by default whoever botocore finds; `open_own` opens the account of that.
+    """
     async with AsyncExitStack() as stack:
         manifests = await asyncio.to_thread(
             Manifests, settings.state_dir / "manifests", most_bytes=settings.manifests_bytes
@@ -110,10 +117,9 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
         )
         stack.callback(compressor.close)
         metrics.deflate_threads_busy.set_function(lambda: compressor.busy)
-        keeper = CredentialKeeper()
-        metrics.credentials_expiry.set_function(lambda: keeper.expiry)
-        ours = Identity(keeper=keeper, where=Where(await default_region(keeper)))
-        own = await stack.enter_async_context(open_account(shared, ours))
+        ours = identity or await _by_default()
+        metrics.credentials_expiry.set_function(lambda: ours.keeper.expiry)
+        own = await stack.enter_async_context(open_own(shared, ours))
 
         def open_given(given: Given) -> AbstractAsyncContextManager[WritingAccount]:
             return open_account(shared, identity_of(given, ours, sealing, endpoints))
@@ -200,8 +206,13 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             capabilities=capabilities,
             cursors=Cursors(key),
             probes=Probes(database),
-            check_credentials=keeper.current,
+            check_credentials=ours.keeper.current,
         )
+
+
+async def _by_default() -> Identity:
+    keeper = CredentialKeeper()
+    return Identity(keeper=keeper, where=Where(await default_region(keeper)))
 
 
 def _measure(shared: Shared) -> None:
