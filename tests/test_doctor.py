@@ -340,7 +340,7 @@ def test_whose_the_keys_are_where_there_is_an_sts(
 
     with in_thread(STS("stub", {}, give)) as sts:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.endpoint_url)
-        assert told(call).check("principal")["facts"] == {"arn": sts.arn}
+        assert told(call).check("principal")["facts"] == {"arn": "arn:aws:iam::111122223333:user/stub"}
         sts.signer = "somebody else"
         assert told(call).outcomes["principal"] == "unknown"
 

@@ -14,7 +14,6 @@ ON_BUCKET = {
     ("GET", "encryption"): "GetBucketEncryption",
     ("HEAD", ""): "HeadBucket",
 }
-ON_SERVICE = {("GET", ""): "ListBuckets"}
 ON_OBJECT = {
     ("GET", "attributes"): "GetObjectAttributes",
     ("GET", "uploadId"): "ListParts",
@@ -52,7 +51,9 @@ class Asked:
     @property
     def operation(self) -> str:
         """As the API reference names it: "GetObject", "UploadPartCopy"; "" for none that the store knows."""
-        for (method, parameter), name in (ON_OBJECT if self.key else ON_BUCKET if self.bucket else ON_SERVICE).items():
+        if not self.bucket:
+            return "ListBuckets" if self.method == "GET" else ""
+        for (method, parameter), name in (ON_OBJECT if self.key else ON_BUCKET).items():
             if method == self.method and (not parameter or parameter in self.query):
                 copies = name in {"UploadPart", "PutObject"} and "x-amz-copy-source" in self.headers
                 return {"UploadPart": "UploadPartCopy", "PutObject": "CopyObject"}[name] if copies else name

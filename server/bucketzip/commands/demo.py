@@ -16,7 +16,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Describe it."""
     parser = commands.add_parser(
         "demo",
-        help="try it here, with an S3 server of its own",
         description="Start an S3 server and bucketzip on loopback, make a ZIP of a thousand files, check it. Everything"
         " that it started ends with it.",
         epilog=_EXAMPLES,

@@ -41,7 +41,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Describe it."""
     parser = commands.add_parser(
         "doctor",
-        help="check credentials, permissions and the way to S3, and say what to do",
         description="Check whether it will work here: credentials, clock, permissions, keys, speed. Say what to do.",
         usage="bucketzip doctor [options] [SOURCE] [--destination URL]",
         epilog=_EXAMPLES,
