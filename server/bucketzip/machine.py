@@ -30,6 +30,7 @@ from bucketzip.notify.event import Events
 from bucketzip.notify.mail import Mail, MailServer
 from bucketzip.notify.sender import Sender
 from bucketzip.plan.accounts import Accounts
+from bucketzip.plan.activity import Activity
 from bucketzip.plan.downloads import Downloads
 from bucketzip.plan.endpoints import AllowedEndpoints
 from bucketzip.plan.sealing import Given, Sealing
@@ -47,6 +48,7 @@ from bucketzip.state.manifests import Manifests
 from bucketzip.state.probes import Probes
 from bucketzip.state.processes import join_processes
 from bucketzip.state.receipts import Receipts
+from bucketzip.state.running import RunningDownloads
 from bucketzip.state.tokens import Tokens
 from bucketzip.state.users import Users
 from bucketzip.transfer.budget import Budget
@@ -153,6 +155,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             manifests,
             accounts,
             shared.processes,
+            Activity(RunningDownloads(database, shared.processes)),
             capabilities=capabilities,
             sealing=sealing,
             ways=metrics.crcs,
