@@ -5,13 +5,13 @@ The rest is in `machine.py`, built by hand in the same way: S3, memory, planning
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 
 from aiohttp import web
 
-from bucketzip import __version__
 from bucketzip.exposition import Expositions
 from bucketzip.machine import open_machine
 from bucketzip.metrics import Metrics
@@ -38,8 +38,8 @@ def build_app(settings: Settings) -> web.Application:
         middlewares=[measured, errors_as_json, cross_origin, authenticated], client_max_size=MAX_BODY_BYTES
     )
     app[keys.SETTINGS] = settings
-    metrics = app[keys.METRICS] = Metrics()
-    metrics.build.info({"version": __version__})
+    app[keys.METRICS] = Metrics()
+    app[keys.STARTED] = time.monotonic()
     app[keys.DOWNLOAD_LIMITS] = DownloadLimits(at_once=settings.downloads_at_once, per_user=settings.downloads_per_user)
     app.on_response_prepare.append(note_body_started)
     app.on_response_prepare.append(tell_origin)
@@ -80,6 +80,8 @@ async def _machine(app: web.Application) -> AsyncIterator[None]:
         app[keys.ARCHIVE_JOBS] = machine.jobs
         app[keys.DELIVERIES] = machine.deliveries
         app[keys.CAPABILITIES] = machine.capabilities
+        app[keys.CURSORS] = machine.cursors
+        app[keys.PROBES] = machine.probes
         app[keys.CHECK_READY] = machine.check_credentials
         expositions = Expositions(partial(own_exposition, app), settings.run_directory, settings.process("serve"))
         app[keys.EXPOSITIONS] = await stack.enter_async_context(expositions.offered())

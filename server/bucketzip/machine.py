@@ -7,6 +7,7 @@ import asyncio
 import functools
 import os
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -20,6 +21,7 @@ from bucketzip.jobs.archives import Archives
 from bucketzip.jobs.execution import Widths
 from bucketzip.jobs.job_run import Tools
 from bucketzip.jobs.links import ResultLinks
+from bucketzip.jobs.ports import JobMetrics
 from bucketzip.jobs.runner import Runner
 from bucketzip.jobs.undo import Leftovers
 from bucketzip.metrics import Metrics
@@ -37,18 +39,23 @@ from bucketzip.s3.client import Where, default_region, tls_context
 from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.settings import PREFIX, Settings
 from bucketzip.state.capabilities import Capabilities
+from bucketzip.state.cursors import Cursors
 from bucketzip.state.database import open_database
 from bucketzip.state.deliveries import Deliveries, Kind
 from bucketzip.state.instance_key import load_instance_key
 from bucketzip.state.jobs import Jobs
 from bucketzip.state.links import Links
 from bucketzip.state.manifests import Manifests
+from bucketzip.state.probes import Probes
 from bucketzip.state.processes import join_processes
 from bucketzip.state.receipts import Receipts
 from bucketzip.state.tokens import Tokens
 from bucketzip.state.users import Users
 from bucketzip.transfer.budget import Budget
 from bucketzip.transfer.compressor import Compressor
+from bucketzip.watch import Watch
+
+OpenOwn = Callable[[Shared, Identity], AbstractAsyncContextManager[WritingAccount]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +77,20 @@ class Machine:
     users: Users
     tokens: Tokens
     capabilities: Capabilities
+    cursors: Cursors
+    probes: Probes
     check_credentials: Callable[[], object]
     """Raises what keeps this process from having any of its own."""
 
 
 @asynccontextmanager
-async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Machine]:
-    """Started top to bottom, stopped bottom to top."""
+async def open_machine(
+    settings: Settings, metrics: Metrics, identity: Identity | None = None, open_own: OpenOwn = open_account
+) -> AsyncIterator[Machine]:
+    """Started top to bottom, stopped bottom to top.
+
+    `identity` is who it is, by default whoever botocore finds; `open_own` opens the account of that.
+    """
     async with AsyncExitStack() as stack:
         manifests = await asyncio.to_thread(
             Manifests, settings.state_dir / "manifests", most_bytes=settings.manifests_bytes
@@ -103,15 +117,16 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
         )
         stack.callback(compressor.close)
         metrics.deflate_threads_busy.set_function(lambda: compressor.busy)
-        keeper = CredentialKeeper()
-        ours = Identity(keeper=keeper, where=Where(await default_region(keeper)))
-        own = await stack.enter_async_context(open_account(shared, ours))
+        ours = identity or await _by_default()
+        metrics.credentials_expiry.set_function(lambda: ours.keeper.expiry)
+        own = await stack.enter_async_context(open_own(shared, ours))
 
         def open_given(given: Given) -> AbstractAsyncContextManager[WritingAccount]:
             return open_account(shared, identity_of(given, ours, sealing, endpoints))
 
         accounts = await stack.enter_async_context(OpenAccounts(own, sealing, open_given).running())
         jobs = Jobs(database, resume_seconds=settings.resume_seconds)
+        await stack.enter_async_context(Watch(metrics, database, jobs, manifests, settings.state_dir).running())
         links, deliveries = Links(database), Deliveries(database)
         networks, tls = parse_networks(settings.callback_networks), functools.cache(ssl.create_default_context)
         acceptance = Acceptance(networks, _missing_for_mail(settings))
@@ -138,12 +153,20 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
                 account.engine,
                 account.multipart,
                 widths,
-                metrics.archives_ended,
+                JobMetrics(metrics.archives_ended, metrics.archive_seconds, metrics.archive_bytes),
                 settings.job_patience_seconds,
             )
 
         leftovers = Leftovers(jobs, accounts)
-        runner = Runner(jobs, accounts, tools, shared.processes.own, leftovers=leftovers, beside=sender.run)
+        runner = Runner(
+            jobs,
+            accounts,
+            tools,
+            shared.processes.own,
+            leftovers=leftovers,
+            beside=sender.run,
+            ended=metrics.archives_ended,
+        )
         downloads = Downloads(
             links,
             manifests,
@@ -181,8 +204,15 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             users=Users(database),
             tokens=Tokens(key),
             capabilities=capabilities,
-            check_credentials=keeper.current,
+            cursors=Cursors(key),
+            probes=Probes(database),
+            check_credentials=ours.keeper.current,
         )
+
+
+async def _by_default() -> Identity:
+    keeper = CredentialKeeper()
+    return Identity(keeper=keeper, where=Where(await default_region(keeper)))
 
 
 def _measure(shared: Shared) -> None:
@@ -190,6 +220,8 @@ def _measure(shared: Shared) -> None:
     metrics, readers, budget = shared.metrics, shared.readers, shared.budget
     metrics.budget_bytes.set(budget.total_bytes)
     metrics.budget_used_bytes.set_function(lambda: budget.used_bytes)
+    metrics.waiting_for_memory.set_function(lambda: budget.hungry)
+    metrics.threads.set_function(threading.active_count)
     metrics.connections.set_function(lambda: sum(each.open_connections for each in readers))
     metrics.waiting.set_function(lambda: sum(each.waiting for each in readers))
     most = shared.settings.s3_connections

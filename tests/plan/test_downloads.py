@@ -15,9 +15,11 @@ from bucketzip.errors import SourceChanged
 from bucketzip.metrics import Metrics
 from bucketzip.plan import downloads as module
 from bucketzip.plan.accounts import Account
+from bucketzip.plan.browsing import Bucket, Level, Totals
 from bucketzip.plan.catalog import Catalog, Listed, Pages
 from bucketzip.plan.downloads import Downloads
 from bucketzip.plan.request import DownloadRequest
+from bucketzip.plan.signer import Signer
 from bucketzip.state.capabilities import Capabilities, hash_capability
 from bucketzip.state.database import open_database
 from bucketzip.state.job_states import State
@@ -64,6 +66,23 @@ class NothingToRead:
         raise AssertionError("nothing is read here")
 
 
+class NothingToSee:
+    """A browser for those who look for nothing."""
+
+    async def buckets(self) -> list[Bucket]:
+        raise AssertionError("nobody looks around here")
+
+    async def level(self, bucket: str, prefix: str, *, after: str, limit: int) -> Level:
+        raise AssertionError("nobody looks around here")
+
+    async def totals(self, bucket: str, prefix: str, *, after: str, most_keys: int, most_seconds: float) -> Totals:
+        raise AssertionError("nobody looks around here")
+
+
+async def nobody() -> Signer:
+    raise AssertionError("nobody asks here")
+
+
 class OnlyOne:
     """One account, with a catalog in memory. `used` has the credentials of those who used it."""
 
@@ -72,6 +91,8 @@ class OnlyOne:
         engine = Engine(NothingToRead(), Budget(1 << 24, now=time.monotonic))
         self._account = Account(
             catalog=catalog,
+            browser=NothingToSee(),
+            signer=nobody,
             discovery=discovery,
             engine=engine,
             archives=OpenArchives(manifests.open, engine, Memory(), None),

@@ -7,6 +7,7 @@ an answer of S3 that they have expired wakes that task once for all who got it.
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import cache
@@ -88,6 +89,13 @@ class CredentialKeeper:
             raise self._problem or NoCredentials()
         return self._current
 
+    @property
+    def expiry(self) -> float:
+        """When the keys of now end, in seconds since 1970: infinite for those that never do, 0 where there are none."""
+        if self._current is None:
+            return 0.0
+        return math.inf if self.expire_at is None else self.expire_at
+
     async def renew(self, used: Credentials | None = None) -> None:
         """Look through the whole chain anew, once for all who ask at the same time.
 
@@ -112,6 +120,11 @@ class CredentialKeeper:
                     task.cancel()
                     with suppress(asyncio.CancelledError):
                         await task
+
+    @property
+    def problem(self) -> BucketzipError | None:
+        """Why there are no keys, or why the last look for new ones failed."""
+        return self._problem
 
     def session(self) -> AioSession:
         """A session whose clients sign with the keeper's keys."""
