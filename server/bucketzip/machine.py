@@ -18,7 +18,7 @@ from bucketzip.accounts import OpenAccounts
 from bucketzip.jobs.accounts import WritingAccount
 from bucketzip.jobs.archive_job import ArchivePlanning
 from bucketzip.jobs.archives import Archives
-from bucketzip.jobs.execution import BUILDS_AT_ONCE, COPIES_AT_ONCE, Widths
+from bucketzip.jobs.execution import Widths
 from bucketzip.jobs.job_run import Tools
 from bucketzip.jobs.links import ResultLinks
 from bucketzip.jobs.ports import JobMetrics
@@ -139,7 +139,7 @@ async def open_machine(
             metrics.deliveries,
         )
         receipts = Receipts(database)
-        widths = Widths(asyncio.Semaphore(COPIES_AT_ONCE), asyncio.Semaphore(BUILDS_AT_ONCE))
+        widths = Widths.of(settings.part_bytes)
 
         def tools(account: WritingAccount) -> Tools:
             return Tools(
