@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from bucketzip.web.access import for_metrics, public
-from bucketzip.web.handlers import archives, downloads, health, links, manifest, openapi, results, s3zipper, session
+from bucketzip.web.handlers import archives, console, downloads, health, links, manifest, openapi, results, s3zipper, session
 
 
 def routes() -> list[web.RouteDef]:
@@ -42,4 +42,7 @@ def routes() -> list[web.RouteDef]:
         for_metrics(web.get("/metrics", health.metrics)),
         public(web.get("/openapi.yaml", openapi.openapi)),
         public(web.get("/docs", openapi.docs)),
+        public(web.get("/", console.home)),
+        public(web.get("/console", console.page)),
+        public(web.get("/console/{file}", console.file)),
     ]
