@@ -15,6 +15,7 @@ from bucketzip.plan.discovery import Discovery
 from bucketzip.plan.endpoints import AllowedEndpoints
 from bucketzip.plan.request import KeyCredentials
 from bucketzip.plan.sealing import Given, Sealing
+from bucketzip.s3.browsing import S3Browser
 from bucketzip.s3.client import Where, open_s3
 from bucketzip.s3.copied_crcs import CopiedCrcs
 from bucketzip.s3.credentials import CredentialKeeper, these_keys
@@ -144,6 +145,7 @@ async def open_account(shared: Shared, whose: Identity) -> AsyncIterator[Writing
         )
         yield WritingAccount(
             catalog=S3Catalog(s3, keeper, Versions(s3, wanted=settings.pin_versions)),
+            browser=S3Browser(s3),
             discovery=lambda: Discovery(memory, remote, most_copied_bytes=settings.scratch_bytes),
             engine=engine,
             archives=await stack.enter_async_context(

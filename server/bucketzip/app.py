@@ -80,6 +80,7 @@ async def _machine(app: web.Application) -> AsyncIterator[None]:
         app[keys.ARCHIVE_JOBS] = machine.jobs
         app[keys.DELIVERIES] = machine.deliveries
         app[keys.CAPABILITIES] = machine.capabilities
+        app[keys.CURSORS] = machine.cursors
         app[keys.CHECK_READY] = machine.check_credentials
         expositions = Expositions(partial(own_exposition, app), settings.run_directory, settings.process("serve"))
         app[keys.EXPOSITIONS] = await stack.enter_async_context(expositions.offered())

@@ -37,6 +37,7 @@ from bucketzip.s3.client import Where, default_region, tls_context
 from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.settings import PREFIX, Settings
 from bucketzip.state.capabilities import Capabilities
+from bucketzip.state.cursors import Cursors
 from bucketzip.state.database import open_database
 from bucketzip.state.deliveries import Deliveries, Kind
 from bucketzip.state.instance_key import load_instance_key
@@ -70,6 +71,7 @@ class Machine:
     users: Users
     tokens: Tokens
     capabilities: Capabilities
+    cursors: Cursors
     check_credentials: Callable[[], object]
     """Raises what keeps this process from having any of its own."""
 
@@ -181,6 +183,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             users=Users(database),
             tokens=Tokens(key),
             capabilities=capabilities,
+            cursors=Cursors(key),
             check_credentials=keeper.current,
         )
 

@@ -15,6 +15,7 @@ from bucketzip.errors import SourceChanged
 from bucketzip.metrics import Metrics
 from bucketzip.plan import downloads as module
 from bucketzip.plan.accounts import Account
+from bucketzip.plan.browsing import Bucket, Level, Totals
 from bucketzip.plan.catalog import Catalog, Listed, Pages
 from bucketzip.plan.downloads import Downloads
 from bucketzip.plan.request import DownloadRequest
@@ -64,6 +65,19 @@ class NothingToRead:
         raise AssertionError("nothing is read here")
 
 
+class NothingToSee:
+    """A browser for those who look for nothing."""
+
+    async def buckets(self) -> list[Bucket]:
+        raise AssertionError("nobody looks around here")
+
+    async def level(self, bucket: str, prefix: str, *, after: str, limit: int) -> Level:
+        raise AssertionError("nobody looks around here")
+
+    async def totals(self, bucket: str, prefix: str, *, after: str, most_keys: int, most_seconds: float) -> Totals:
+        raise AssertionError("nobody looks around here")
+
+
 class OnlyOne:
     """One account, with a catalog in memory. `used` has the credentials of those who used it."""
 
@@ -72,6 +86,7 @@ class OnlyOne:
         engine = Engine(NothingToRead(), Budget(1 << 24, now=time.monotonic))
         self._account = Account(
             catalog=catalog,
+            browser=NothingToSee(),
             discovery=discovery,
             engine=engine,
             archives=OpenArchives(manifests.open, engine, Memory(), None),

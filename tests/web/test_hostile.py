@@ -20,6 +20,7 @@ from tests.faults.lying_s3 import LyingS3
 from tests.web.serving import Server, serving, stub_environment
 
 MIB = 1 << 20
+KEPT = ("/docs", "/openapi.yaml", "/console", "/console/app.js")
 
 
 async def posted(server: Server, body: bytes | BytesIO, **headers: str) -> tuple[int, str]:

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from bucketzip.plan.browsing import Browser
 from bucketzip.plan.catalog import Catalog
 from bucketzip.plan.discovery import Discovery
 from bucketzip.plan.small_objects import SmallObjects
@@ -21,6 +22,7 @@ class Account:
     """What S3 is for one set of credentials. Nothing in it is shared with others that could mix the two up."""
 
     catalog: Catalog
+    browser: Browser
     discovery: Callable[[], Discovery]
     """A new one for each plan."""
     engine: Engine

@@ -14,6 +14,7 @@ from bucketzip.plan.downloads import Downloads
 from bucketzip.plan.sealing import Sealing
 from bucketzip.settings import Settings
 from bucketzip.state.capabilities import Capabilities
+from bucketzip.state.cursors import Cursors
 from bucketzip.state.deliveries import Deliveries
 from bucketzip.transfer.compressor import Compressor
 from bucketzip.web.access import Access
@@ -37,6 +38,7 @@ COMPRESSOR = web.AppKey("COMPRESSOR", Compressor)
 DELIVERIES = web.AppKey("DELIVERIES", Deliveries)
 ARCHIVE_JOBS = web.AppKey("ARCHIVE_JOBS", Archives)
 CAPABILITIES = web.AppKey("CAPABILITIES", Capabilities)
+CURSORS = web.AppKey("CURSORS", Cursors)
 RESULT_LINKS = web.AppKey("RESULT_LINKS", ResultLinks)
 CHECK_READY: web.AppKey[Callable[[], object]] = web.AppKey("CHECK_READY")
 """Raises what keeps this server from serving."""

@@ -3,7 +3,19 @@
 from aiohttp import web
 
 from bucketzip.web.access import for_metrics, public
-from bucketzip.web.handlers import archives, console, downloads, health, links, manifest, openapi, results, s3zipper, session
+from bucketzip.web.handlers import (
+    archives,
+    buckets,
+    console,
+    downloads,
+    health,
+    links,
+    manifest,
+    openapi,
+    results,
+    s3zipper,
+    session,
+)
 
 
 def routes() -> list[web.RouteDef]:
@@ -34,6 +46,9 @@ def routes() -> list[web.RouteDef]:
         web.post("/v2/status", s3zipper.state),
         web.post("/v1/zipresult", s3zipper.result),
         web.post("/v2/zipresult", s3zipper.result),
+        web.get("/buckets", buckets.page),
+        web.get("/buckets/{bucket}/objects", buckets.objects),
+        web.get("/buckets/{bucket}/totals", buckets.totals),
         public(web.post("/session", session.begin)),
         web.get("/session", session.show),
         public(web.delete("/session", session.end)),
