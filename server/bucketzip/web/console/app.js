@@ -11,47 +11,42 @@ import { tray } from "./tray.js";
 
 const main = document.getElementById("main");
 const VIEWS = { archives, links, server };
-let leaving = new AbortController();
-let shown = null;
+let leaving = null;
 
 // A view gives its title and element, and ends what it began when its signal is aborted.
 function route() {
-  const [, name, rest] = location.hash.match(/^#\/([^/]*)\/?(.*)$/s) ?? [null, "", ""];
-  if (name === "s3" && rest) return ["browse", folder, rest.split("/").map(decodeURIComponent).join("/")];
+  const [, name, path] = location.hash.match(/^#\/([^/]*)\/?(.*)$/s) ?? [];
+  if (name === "s3" && path) return ["browse", folder, path.split("/").map(decodeURIComponent).join("/")];
   return VIEWS[name] ? [name, VIEWS[name]] : ["browse", buckets];
 }
 
 function show() {
-  leaving.abort();
+  const isFirst = leaving === null;
+  leaving?.abort();
   leaving = new AbortController();
-  const [section, view, argument] = route();
-  const { title, element } = view(argument, leaving.signal);
+  const [section, view, path] = route();
+  const [title, element] = view(path, leaving.signal);
   document.title = `${title} · bucketzip`;
   document.body.dataset.section = section;
   for (const link of document.querySelectorAll("#sections a")) {
-    if (link.dataset.section === section) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    link.ariaCurrent = link.dataset.section === section ? "page" : null;
   }
   main.replaceChildren(element);
   scrollTo(0, 0);
-  if (shown !== null) element.querySelector("h1").focus(); // a screen reader then tells where it is
-  shown = section;
+  if (!isFirst) element.querySelector("h1").focus(); // a screen reader then tells where it is
 }
 
 async function start() {
   try {
     const { user } = await call("GET", "session");
     session.user = user;
-    document.getElementById("account").replaceChildren(
-      h("span.quiet", user === "trusted" ? "Trusted network" : user),
-      ...(user === "trusted" ? [] : [button("Sign out", signOut)]),
-    );
+    const known = user === "trusted" ? ["Trusted network"] : [h("span.quiet", user), button("Sign out", signOut)];
+    document.getElementById("account").replaceChildren(...known);
+    addEventListener("hashchange", show);
+    show();
   } catch (error) {
     main.replaceChildren(problem(error, start));
-    return;
   }
-  addEventListener("hashchange", show);
-  show();
 }
 
 document.getElementById("skip").addEventListener("click", () => main.focus());

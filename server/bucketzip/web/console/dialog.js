@@ -1,10 +1,10 @@
-// Dialogs: the browser's own, so focus stays within and Escape closes; each is made for one use.
+// Dialogs: the browser’s own, so focus stays within and Escape closes; each is made for one use.
 
-import { button, h, icon } from "./dom.js";
+import { button, failure, h } from "./dom.js";
 
 let numbers = 0;
 
-// Shows a dialog; `fill` gets `close` and gives what is in it. Returns what `close` was called with, or undefined.
+// Shows a dialog with what `fill(close)` gives. Returns what `close` was called with, or undefined.
 export function show(title, fill) {
   return new Promise((resolve) => {
     const id = `dialog-${(numbers += 1)}`;
@@ -12,14 +12,8 @@ export function show(title, fill) {
       resolve(value);
       dialog.close();
     };
-    const dialog = h(
-      "dialog",
-      { "aria-labelledby": id },
-      h("header", h("h2", { id }, title),
-        button("", () => close(), { class: "plain", glyph: "close", "aria-label": "Close" }),
-      ),
-      fill(close),
-    );
+    const closing = button("", () => close(), { class: "plain", glyph: "close", "aria-label": "Close" });
+    const dialog = h("dialog", { "aria-labelledby": id }, h("header", h("h2", { id }, title), closing), fill(close));
     dialog.addEventListener("close", () => {
       dialog.remove();
       resolve();
@@ -31,88 +25,64 @@ export function show(title, fill) {
 
 // Whether the user does want it.
 export function sure(title, text, action) {
-  return show(title, (close) =>
-    h("div", h("p", text),
-      h("div.actions", button("Leave it", () => close(false), { autofocus: "" }), button(action, () => close(true), { class: "danger" })),
-    ),
-  );
+  return show(title, (close) => {
+    const no = button("Leave it", () => close(false), { autofocus: "" });
+    return h("div", h("p", text), h("div.actions", no, button(action, () => close(true), { class: "danger" })));
+  });
 }
 
 export function field(label, control, hint) {
-  control.id ||= `field-${(numbers += 1)}`;
-  if (hint) control.setAttribute("aria-describedby", `${control.id}-hint`);
-  return h("div.field", h("label", { for: control.id }, label),
-    control,
-    hint && h("p.quiet", { id: `${control.id}-hint` }, hint),
+  control.id = `field-${(numbers += 1)}`;
+  return h("div.field", h("label", { for: control.id }, label), control, hint && h("p.quiet", hint));
+}
+
+// One of several [value, label, hint], the first of which is chosen.
+export const choice = (legend, name, options) =>
+  h(
+    "fieldset",
+    h("legend", legend),
+    options.map(([value, label, hint], index) => {
+      const box = h("input", { type: "radio", name, value, checked: index === 0 });
+      return h("label.option", box, h("span", label, hint && h("span.quiet", hint)));
+    }),
   );
-}
 
-// One of several: [[value, label, hint]], the first of which is chosen.
-export function choice(legend, name, options) {
-  return h("fieldset", h("legend", legend),
-    options.map(([value, label, hint], index) =>
-      h("label.option", h("input", { type: "radio", name, value, checked: index === 0 }),
-        h("span", h("strong", label), hint && h("span.quiet", hint)),
-      ),
-    ),
-  );
-}
-
-export function select(name, options) {
-  return h("select", { name }, options.map(([value, label]) => h("option", { value }, label)));
-}
-
-// A form that asks the server: `ask` gets the fields, and what it throws is told above the buttons.
+// A form: `ask` gets its fields, and what that throws is told above the buttons.
 export function asking(label, close, ask, ...fields) {
-  const failure = h("p.failure", { role: "alert" });
+  const failed = h("div");
   const submit = h("button.primary", label);
-  return h(
-    "form",
-    { onsubmit },
-    fields,
-    failure,
-    h("div.actions", button("Cancel", () => close()), submit),
-  );
+  return h("form", { onsubmit }, fields, failed, h("div.actions", button("Cancel", () => close()), submit));
 
   async function onsubmit(event) {
     event.preventDefault();
-    failure.textContent = "";
+    failed.replaceChildren();
     submit.disabled = true;
     submit.prepend(h("i.busy"));
-    try {
-      await ask(Object.fromEntries(new FormData(event.target)));
-    } catch (error) {
-      failure.replaceChildren(icon("alert"), h("span", h("strong", `${error.title ?? "This page has a fault"}: `), error.message));
-    } finally {
-      submit.disabled = false;
-      submit.querySelector(".busy")?.remove();
-    }
+    await ask(Object.fromEntries(new FormData(event.target))).catch((error) => failed.append(failure(error)));
+    submit.disabled = false;
+    submit.firstChild.remove();
   }
 }
 
-// What each request of ours asks for, whatever becomes of it.
-export const ON_MISSING = [
-  ["fail", "Stop and tell me", "The archive is complete, or there is none."],
-  ["skip", "Leave it out", "MISSING.txt in the archive lists what is not there."],
-];
-export const COMPRESSION = [
-  ["store", "None", "Fastest. A download has an exact length and goes on where it broke."],
-  ["auto", "Where it is worth it", "Text gets smaller, photos and videos stay as they are."],
-  ["deflate", "Everything", "Smallest, and the most work."],
-];
+// What both kinds of archive can be asked for.
+export const compression = () =>
+  choice("Compression", "compression", [
+    ["store", "None", "Exact length; goes on where it broke"],
+    ["auto", "Where worth it", "Text shrinks, photos stay as they are"],
+    ["deflate", "Everything", "Smallest, and the most work"],
+  ]);
+export const onMissing = () =>
+  choice("An object that cannot be read", "on_missing", [
+    ["fail", "Stop and tell me", "All of it, or nothing"],
+    ["skip", "Leave it out", "MISSING.txt inside lists it"],
+  ]);
 
-// The same for the same request: asked again after an answer was lost, it is not made twice.
-export class Once {
-  #body = "";
-  #key = "";
-
-  headers(body) {
-    const text = JSON.stringify(body);
-    if (text !== this.#body) {
-      const random = crypto.getRandomValues(new Uint8Array(16));
-      this.#key = Array.from(random, (each) => each.toString(16).padStart(2, "0")).join("");
-      this.#body = text;
-    }
-    return { "Idempotency-Key": this.#key };
-  }
+// Headers that are the same for the same request: asked again after its answer was lost, it is not done twice.
+export function once() {
+  let last, key;
+  return (body) => {
+    if (JSON.stringify(body) !== last) key = crypto.getRandomValues(new Uint32Array(4)).join("-");
+    last = JSON.stringify(body);
+    return { "Idempotency-Key": key };
+  };
 }

@@ -1,12 +1,13 @@
 // Building the page: elements without markup in strings, so nothing that a bucket holds can become markup.
 
 const SVG = "http://www.w3.org/2000/svg";
-const PROPERTIES = new Set(["checked", "disabled", "indeterminate", "value", "open"]);
+const PROPERTIES = new Set(["checked", "value"]);
+const TOAST_MILLISECONDS = 8000;
 
 const ICONS = {
   alert: "M12 8v5m0 3.5v.01M10.3 4 2.6 17.5A2 2 0 0 0 4.3 20.5h15.4a2 2 0 0 0 1.7-3L13.7 4a2 2 0 0 0-3.4 0z",
   archive: "M4 8v11a1 1 0 0 0 1 1h14a1 1 0 0 0 1-1V8M3 4h18v4H3zm7 8h4",
-  bucket: "M4 6l1.8 13.2A2 2 0 0 0 7.8 21h8.4a2 2 0 0 0 2-1.8L20 6M4 6c0 1.4 3.6 2.5 8 2.5S20 7.4 20 6s-3.6-2.5-8-2.5S4 4.6 4 6z",
+  bucket: "M4 6l2 13a2 2 0 0 0 2 2h8a2 2 0 0 0 2-2l2-13M4 6c0 1.4 3.6 2.5 8 2.5S20 7.4 20 6s-3.6-2.5-8-2.5S4 4.6 4 6z",
   check: "M4.5 12.5l5 5 10-11",
   close: "M6 6l12 12M18 6L6 18",
   copy: "M9 9h11v11H9zM15 9V4H4v11h5",
@@ -16,7 +17,8 @@ const ICONS = {
   link: "M10 14a4 4 0 0 0 6 .4l3-3a4 4 0 0 0-5.7-5.7l-1 1M14 10a4 4 0 0 0-6-.4l-3 3a4 4 0 0 0 5.7 5.7l1-1",
 };
 
-// An element of `tag.class.class`. `on...` are listeners; of the others null and false are left out, as of the children.
+// An element `tag.class.class`, with attributes, if the second argument is a plain object, and children. `on...` are
+// listeners; of all, null, undefined and false are left out.
 export function h(name, ...rest) {
   const [tag, ...classes] = name.split(".");
   const element = document.createElement(tag);
@@ -41,46 +43,61 @@ export function svg(tag, attributes, ...children) {
 }
 
 // Decoration: what it means stands beside it.
-export function icon(name) {
-  return svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
-}
+export const icon = (name) =>
+  svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 
-export function button(label, onclick, { glyph, ...attributes } = {}) {
-  return h("button", { type: "button", onclick, ...attributes }, glyph && icon(glyph), label);
-}
+export const button = (label, onclick, { glyph, ...attributes } = {}) =>
+  h("button", { type: "button", onclick, ...attributes }, glyph && icon(glyph), label);
 
-// What went wrong, in place of what was to be shown; `again` tries it once more.
-export function problem(error, again) {
-  return h("div.problem", { role: "alert" },
+export const heading = (text) => h("h1", { tabindex: "-1" }, text);
+
+export const spans = (texts) => texts.filter(isThere).map((text) => h("span", text));
+
+// Terms and what they are: those that are nothing are left out.
+export const facts = (pairs) =>
+  h("dl", pairs.filter(([, text]) => text).map(([term, text]) => h("div", h("dt", term), h("dd", text))));
+
+// The head of something with a state that can be acted upon.
+export const head = (title, where, state, actions) =>
+  h(
+    "header",
+    h("div.titled", h("h2", title), where && h("p.quiet.path", where)),
+    h("span.chip", { "data-state": state }, state),
+    h("div.actions", actions),
+  );
+
+// What the server says of commands is between backticks.
+const told = (text) => text.split("`").map((part, index) => (index % 2 ? h("code", part) : part));
+
+const title = (error) => h("strong", error.title ?? "This page has a fault");
+
+// What went wrong, below what was tried.
+export const failure = (error) => h("p.failure", { role: "alert" }, icon("alert"), h("span", told(error.message)));
+
+// The same in place of what was to be shown; `again` tries it once more.
+export const problem = (error, again) =>
+  h(
+    "div.problem",
+    { role: "alert" },
     icon("alert"),
-    h("div", h("strong", error.title ?? "This page has a fault"),
-      h("p", error.message),
-      error.requestId && h("p.quiet", `Request ${error.requestId}`),
-    ),
+    h("div", title(error), h("p", told(error.message)), error.requestId && h("p.quiet", `Request ${error.requestId}`)),
     again && button("Try again", again),
   );
-}
 
-export function empty(glyph, title, ...text) {
-  return h("div.empty", icon(glyph), h("h2", title), h("p", ...text));
-}
+export const empty = (glyph, text, ...more) => h("div.empty", icon(glyph), h("h2", text), h("p", more));
 
 // Rows to come, while they are loaded.
-export function skeleton(rows = 6) {
-  return h("div.skeleton", { role: "status" },
-    h("span.unseen", "Loading"),
-    Array.from({ length: rows }, () => h("i")),
-  );
-}
+export const skeleton = (rows = 6) =>
+  h("div.skeleton", { role: "status" }, h("span.unseen", "Loading"), Array.from({ length: rows }, () => h("i")));
 
 // Told to screen readers, not shown.
 export function announce(text) {
   document.getElementById("announcer").textContent = text;
 }
 
-// Told to everybody, for some seconds; `more` is a link or button beside it.
-export function toast(text, more) {
-  const shown = h("div.toast", icon("check"), h("span", text), more);
+// Told to everybody, for some seconds.
+export function toast(text, glyph = "check") {
+  const shown = h("div.toast", icon(glyph), text);
   document.getElementById("toasts").append(shown);
-  setTimeout(() => shown.remove(), 8000);
+  setTimeout(() => shown.remove(), TOAST_MILLISECONDS);
 }

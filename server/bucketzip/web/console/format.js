@@ -4,42 +4,33 @@ const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"];
 const NUMBER = new Intl.NumberFormat("en-GB");
 const TENTHS = new Intl.NumberFormat("en-GB", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const DATE = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+const SPANS = [
+  [86400, "d", 3600, "h"],
+  [3600, "h", 60, "min"],
+  [60, "min", 1, "s"],
+];
 
 export const number = (value) => NUMBER.format(value);
 
-export const count = (value, noun) => `${NUMBER.format(value)} ${noun}${value === 1 ? "" : "s"}`;
+export const count = (value, one, many = `${one}s`) => `${number(value)} ${value === 1 ? one : many}`;
 
 export function bytes(value) {
   let unit = 0;
-  let amount = value;
-  while (amount >= 1024 && unit < UNITS.length - 1) {
-    amount /= 1024;
-    unit += 1;
-  }
-  if (unit === 0) return value === 1 ? "1 byte" : `${value} bytes`;
-  return `${amount < 100 ? TENTHS.format(amount) : NUMBER.format(Math.round(amount))} ${UNITS[unit]}`;
+  for (; value >= 1024 && unit < UNITS.length - 1; unit += 1) value /= 1024;
+  if (!unit) return count(value, "byte");
+  return `${value < 100 ? TENTHS.format(value) : number(Math.round(value))} ${UNITS[unit]}`;
 }
 
 export function duration(seconds) {
-  const whole = Math.round(seconds);
-  if (whole < 60) return seconds < 10 && seconds % 1 ? `${TENTHS.format(seconds)} s` : `${whole} s`;
-  const [larger, smaller, first, second] =
-    whole < 3600
-      ? [whole / 60, whole % 60, "min", "s"]
-      : whole < 86400
-        ? [whole / 3600, (whole % 3600) / 60, "h", "min"]
-        : [whole / 86400, (whole % 86400) / 3600, "d", "h"];
-  const rest = Math.floor(smaller);
-  return `${Math.floor(larger)} ${first}${rest ? ` ${rest} ${second}` : ""}`;
+  const [large, its, small, other] = SPANS.find(([least]) => seconds >= least) ?? [];
+  if (!large) return seconds < 10 && seconds % 1 ? `${TENTHS.format(seconds)} s` : `${Math.round(seconds)} s`;
+  const rest = Math.floor((seconds % large) / small);
+  return `${Math.floor(seconds / large)} ${its}${rest ? ` ${rest} ${other}` : ""}`;
 }
 
 export const date = (text) => DATE.format(new Date(text));
 
-// "in 3 h 5 min" or "3 h 5 min ago".
-export function distance(text) {
-  const seconds = (new Date(text) - Date.now()) / 1000;
-  return seconds > 0 ? `in ${duration(Math.ceil(seconds))}` : `${duration(Math.ceil(-seconds))} ago`;
-}
+export const ago = (text) => `${duration(Math.max(0, Math.ceil((Date.now() - new Date(text)) / 1000)))} ago`;
 
 export const percent = (done, of) => (of ? Math.floor((100 * done) / of) : 0);
 

@@ -7,13 +7,13 @@ import { lastPart } from "./format.js";
 const COUNTED_AT_ONCE = 3;
 
 class Selection extends EventTarget {
-  // path -> {path, on, folder, entries, bytes, state: "counting" | "known" | "failed", error, counting}
+  // By path: {path, on, entries, bytes, counting, error, ending}, where counting ends by the AbortController `ending`.
   marks = new Map();
   #waiting = [];
   #active = 0;
 
   has(path) {
-    return this.marks.get(path)?.on ?? this.#above(path)?.on ?? false;
+    return (this.marks.get(path) ?? this.#above(path))?.on ?? false;
   }
 
   // The folders that are chosen in part.
@@ -21,11 +21,17 @@ class Selection extends EventTarget {
     return new Set([...this.marks.keys()].flatMap(above));
   }
 
-  toggle(path, { on = !this.has(path), bytes = 0 } = {}) {
-    for (const other of this.marks.keys()) {
-      if (other === path || (isFolder(path) && other.startsWith(path))) this.#drop(other);
+  toggle(path) {
+    this.set([{ path }], !this.has(path));
+  }
+
+  // `items` have a path and, for objects, bytes.
+  set(items, on) {
+    for (const { path, bytes = 0 } of items) {
+      const within = isFolder(path) ? [...this.marks.keys()].filter((other) => other.startsWith(path)) : [path];
+      within.forEach((other) => this.#drop(other));
+      if ((this.#above(path)?.on ?? false) !== on) this.#mark(path, on, bytes);
     }
-    if ((this.#above(path)?.on ?? false) !== on) this.#mark(path, on, bytes);
     this.dispatchEvent(new Event("marks"));
   }
 
@@ -35,66 +41,59 @@ class Selection extends EventTarget {
   }
 
   get total() {
-    const total = { entries: 0, bytes: 0, counting: false, failed: null };
-    for (const mark of this.marks.values()) {
-      total.entries += mark.on ? mark.entries : -mark.entries;
-      total.bytes += mark.on ? mark.bytes : -mark.bytes;
-      total.counting ||= mark.state === "counting";
-      total.failed ??= mark.error;
+    const total = { entries: 0, bytes: 0, counting: false, error: null };
+    for (const { on, entries, bytes, counting, error } of this.marks.values()) {
+      total.entries += on ? entries : -entries;
+      total.bytes += on ? bytes : -bytes;
+      total.counting ||= counting;
+      total.error ??= error;
     }
     return total;
   }
 
   // As the API takes them. A folder keeps its name in the archive, and what lies in it its place below that.
   sources() {
-    const sources = new Map();
-    for (const { path, on } of this.marks.values()) {
-      if (on) sources.set(path, this.#source(path));
-    }
-    for (const { path, on } of this.marks.values()) {
-      if (on) continue;
+    const paths = [...this.marks.keys()];
+    const sources = new Map(paths.filter((path) => this.has(path)).map((path) => [path, this.#source(path)]));
+    for (const path of paths.filter((each) => !this.has(each))) {
       const folder = above(path).find((each) => sources.has(each));
-      (sources.get(folder).exclude ??= []).push(`/${escaped(path.slice(folder.length))}`);
+      (sources.get(folder).exclude ??= []).push(globOf(path, folder));
     }
     return [...sources.values()];
   }
 
   // What an archive of it may be called.
   get name() {
-    const chosen = [...this.marks.values()].filter((mark) => mark.on);
-    const [only] = chosen;
-    if (chosen.length === 1) return lastPart(only.path).replace(/(.)\.[^.]*$/, only.folder ? "$&" : "$1");
-    return only ? lastPart(above(only.path)[0]) : "archive";
+    const [path, ...more] = [...this.marks.keys()].filter((each) => this.has(each));
+    if (more.length) return lastPart(above(path)[0] ?? "buckets");
+    return isFolder(path) ? lastPart(path) : lastPart(path).replace(/(.)\.[^.]*$/, "$1");
   }
 
   #source(path) {
-    const highest = above(path).findLast((each) => this.marks.get(each)?.on) ?? path;
+    const folders = above(path);
+    const highest = folders.findLast((each) => this.marks.get(each)?.on) ?? path;
     const place = path.slice((above(highest)[0] ?? "").length);
-    if (isFolder(path)) return { url: `s3://${path}`, prefix: place.replace(/\/$/, "") };
-    const prefix = place.includes("/") ? { prefix: place.slice(0, place.lastIndexOf("/")) } : {};
-    if (!path.endsWith("*")) return { url: `s3://${path}`, ...prefix };
+    const into = place.slice(0, place.lastIndexOf("/"));
+    const prefix = into ? { prefix: into } : {};
     // With a star at its end, the URL of an object would be that of all keys that begin so.
-    const folder = above(path)[0];
-    return { url: `s3://${folder}`, include: [`/${escaped(path.slice(folder.length))}`], ...prefix };
+    if (path.endsWith("*")) return { url: `s3://${folders[0]}`, include: [globOf(path, folders[0])], ...prefix };
+    return { url: `s3://${path}`, ...prefix };
   }
 
   #above(path) {
-    const nearest = above(path).find((each) => this.marks.has(each));
-    return this.marks.get(nearest);
+    return this.marks.get(above(path).find((each) => this.marks.has(each)));
   }
 
   #drop(path) {
-    this.marks.get(path).counting.abort();
+    this.marks.get(path)?.ending.abort();
     this.marks.delete(path);
   }
 
   #mark(path, on, bytes) {
-    const folder = isFolder(path);
-    const state = folder ? "counting" : "known";
-    const mark = { path, on, folder, entries: folder ? 0 : 1, bytes, state, error: null, counting: new AbortController() };
+    const counting = isFolder(path);
+    const mark = { path, on, entries: counting ? 0 : 1, bytes, counting, error: null, ending: new AbortController() };
     this.marks.set(path, mark);
-    if (!folder) return;
-    this.#waiting.push(mark);
+    if (counting) this.#waiting.push(mark);
     this.#countNext();
   }
 
@@ -102,24 +101,18 @@ class Selection extends EventTarget {
     if (this.#active === COUNTED_AT_ONCE || !this.#waiting.length) return;
     const mark = this.#waiting.shift();
     this.#active += 1;
-    try {
-      await this.#count(mark);
-      mark.state = "known";
-    } catch (error) {
-      mark.state = "failed";
-      mark.error = error;
-    }
+    await this.#count(mark).catch((error) => Object.assign(mark, { error }));
+    mark.counting = false;
+    this.dispatchEvent(new Event("totals"));
     this.#active -= 1;
     this.#countNext();
-    this.dispatchEvent(new Event("totals"));
   }
 
   async #count(mark) {
-    const { signal } = mark.counting;
     const [, bucket, prefix] = mark.path.match(/^([^/]+)\/(.*)$/s);
     let after;
     do {
-      const page = await call("GET", bucketPath(bucket, "totals", { prefix, after }), { signal });
+      const page = await call("GET", bucketPath(bucket, "totals", { prefix, after }), { signal: mark.ending.signal });
       mark.entries += page.entries;
       mark.bytes += page.bytes;
       after = page.next;
@@ -133,12 +126,7 @@ export const selection = new Selection();
 const isFolder = (path) => path.endsWith("/");
 
 // The folders that a path lies in, the nearest first.
-function above(path) {
-  const folders = [];
-  for (let end = path.lastIndexOf("/", path.length - 2); end >= 0; end = path.lastIndexOf("/", end - 1)) {
-    folders.push(path.slice(0, end + 1));
-  }
-  return folders;
-}
+const above = (path) => [...path.slice(0, -1).matchAll("/")].map(({ index }) => path.slice(0, index + 1)).reverse();
 
-const escaped = (path) => path.replace(/[*?[\]\\]/g, "\\$&");
+// The glob of what lies there in the folder, and of nothing else.
+const globOf = (path, folder) => `/${path.slice(folder.length).replace(/[*?[\]\\]/g, "\\$&")}`;

@@ -1,7 +1,7 @@
 // What is chosen so far, below the folders: how much it is, what it is, and what to do with it.
 
 import { archiveDialog } from "./archive.js";
-import { announce, button, h, icon } from "./dom.js";
+import { announce, button, h } from "./dom.js";
 import { downloadDialog } from "./download.js";
 import { bytes, count } from "./format.js";
 import { selection } from "./selection.js";
@@ -9,17 +9,16 @@ import { selection } from "./selection.js";
 const SETTLED_MILLISECONDS = 800;
 
 export function tray() {
-  const size = h("strong", null);
+  const size = h("strong");
   const state = h("span.quiet");
-  const list = h("ul", null);
-  const details = h("details", h("summary", size, state), list);
-  const element = h("section.tray", { "aria-label": "Chosen", hidden: "" },
-    h("div.inner", details,
-      h("div.actions", button("Clear", () => selection.clear(), { class: "plain" }),
-        button("Archive to…", archiveDialog, { glyph: "archive" }),
-        button("Download", downloadDialog, { class: "primary", glyph: "download" }),
-      ),
-    ),
+  const list = h("ul");
+  const element = h(
+    "section.tray",
+    { "aria-label": "Chosen", hidden: "" },
+    h("details", h("summary", size, state), list),
+    button("Clear", () => selection.clear(), { class: "plain" }),
+    button("Archive to…", archiveDialog, { glyph: "archive" }),
+    button("Download", downloadDialog, { class: "primary", glyph: "download" }),
   );
   let settling;
   selection.addEventListener("marks", showMarks);
@@ -33,16 +32,15 @@ export function tray() {
   }
 
   function item({ path, on }) {
-    const remove = button("", () => selection.toggle(path), { class: "plain", glyph: "close", "aria-label": `Take back s3://${path}` });
-    return h("li", !on && h("span.tag", "without"), h("span.path", `s3://${path}`), remove);
+    const label = { class: "plain", glyph: "close", "aria-label": `Take back s3://${path}` };
+    const name = h("span.path", `s3://${path}`);
+    return h("li", !on && h("span.tag", "without"), name, button("", () => selection.toggle(path), label));
   }
 
   function showTotals() {
-    const { entries, bytes: sum, counting, failed } = selection.total;
+    const { entries, bytes: sum, counting, error } = selection.total;
     size.textContent = `${count(entries, "object")}, ${bytes(sum)}`;
-    state.replaceChildren(
-      ...(counting ? [h("i.busy"), "counting…"] : failed ? [icon("alert"), `not all could be counted: ${failed.message}`] : []),
-    );
+    state.textContent = counting ? "counting…" : error ? `Not all could be counted: ${error.message}` : "";
     clearTimeout(settling);
     settling = setTimeout(() => {
       if (!counting && selection.marks.size) announce(`${size.textContent} chosen`);
