@@ -44,6 +44,7 @@ from bucketzip.state.instance_key import load_instance_key
 from bucketzip.state.jobs import Jobs
 from bucketzip.state.links import Links
 from bucketzip.state.manifests import Manifests
+from bucketzip.state.probes import Probes
 from bucketzip.state.processes import join_processes
 from bucketzip.state.receipts import Receipts
 from bucketzip.state.tokens import Tokens
@@ -72,6 +73,7 @@ class Machine:
     tokens: Tokens
     capabilities: Capabilities
     cursors: Cursors
+    probes: Probes
     check_credentials: Callable[[], object]
     """Raises what keeps this process from having any of its own."""
 
@@ -184,6 +186,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             tokens=Tokens(key),
             capabilities=capabilities,
             cursors=Cursors(key),
+            probes=Probes(database),
             check_credentials=keeper.current,
         )
 

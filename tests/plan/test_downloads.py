@@ -19,6 +19,7 @@ from bucketzip.plan.browsing import Bucket, Level, Totals
 from bucketzip.plan.catalog import Catalog, Listed, Pages
 from bucketzip.plan.downloads import Downloads
 from bucketzip.plan.request import DownloadRequest
+from bucketzip.plan.signer import Signer
 from bucketzip.state.capabilities import Capabilities, hash_capability
 from bucketzip.state.database import open_database
 from bucketzip.state.job_states import State
@@ -78,6 +79,10 @@ class NothingToSee:
         raise AssertionError("nobody looks around here")
 
 
+async def nobody() -> Signer:
+    raise AssertionError("nobody asks here")
+
+
 class OnlyOne:
     """One account, with a catalog in memory. `used` has the credentials of those who used it."""
 
@@ -87,6 +92,7 @@ class OnlyOne:
         self._account = Account(
             catalog=catalog,
             browser=NothingToSee(),
+            signer=nobody,
             discovery=discovery,
             engine=engine,
             archives=OpenArchives(manifests.open, engine, Memory(), None),

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from bucketzip.plan.browsing import Browser
 from bucketzip.plan.catalog import Catalog
 from bucketzip.plan.discovery import Discovery
+from bucketzip.plan.signer import TellSigner
 from bucketzip.plan.small_objects import SmallObjects
 from bucketzip.transfer.opened import OpenArchives
 from bucketzip.transfer.ports import CrcMemory
@@ -23,6 +24,7 @@ class Account:
 
     catalog: Catalog
     browser: Browser
+    signer: TellSigner
     discovery: Callable[[], Discovery]
     """A new one for each plan."""
     engine: Engine

@@ -15,6 +15,7 @@ from bucketzip.web.handlers import (
     results,
     s3zipper,
     session,
+    system,
 )
 
 
@@ -49,6 +50,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/buckets", buckets.page),
         web.get("/buckets/{bucket}/objects", buckets.objects),
         web.get("/buckets/{bucket}/totals", buckets.totals),
+        web.get("/system", system.show),
         public(web.post("/session", session.begin)),
         web.get("/session", session.show),
         public(web.delete("/session", session.end)),

@@ -1,6 +1,5 @@
 """What there is to zip, for people: buckets, folders, and how much lies in them."""
 
-import time
 from typing import Annotated
 
 from aiohttp import web
@@ -12,6 +11,7 @@ from bucketzip.web import keys
 from bucketzip.web.bodies import read_query
 from bucketzip.web.listing import Listing
 from bucketzip.web.permission import require_buckets
+from bucketzip.web.times import utc
 
 MOST_COUNTED = 20_000
 """Keys that one request counts: as many pages as S3 lists in some seconds."""
@@ -52,7 +52,7 @@ async def page(request: web.Request) -> web.Response:
         detail = str(error)
     else:
         created |= {each.name: each.created_at for each in owned if caller.may_use(each.name)}
-    told = [{"name": name, "created_at": _utc(created[name])} for name in sorted(created)]
+    told = [{"name": name, "created_at": utc(created[name])} for name in sorted(created)]
     return web.json_response({"buckets": told, "complete": detail is None, "detail": detail})
 
 
@@ -72,7 +72,7 @@ async def objects(request: web.Request) -> web.Response:
                 {
                     "key": each.key,
                     "bytes": each.size,
-                    "modified": _utc(each.mtime),
+                    "modified": utc(each.mtime),
                     "storage_class": each.storage_class,
                 }
                 for each in level.objects
@@ -115,7 +115,3 @@ def _bucket(request: web.Request) -> str:
         raise InvalidRequest(f"bucket: {name[:200]!r} is not a bucket's name")
     require_buckets(request, [name])
     return name
-
-
-def _utc(seconds: int | None) -> str | None:
-    return None if seconds is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
