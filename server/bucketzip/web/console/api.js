@@ -15,10 +15,11 @@ export async function call(method, path, options) {
   }
 }
 
-// The address of what is told of a bucket: `objects` or `totals`. Of `query`, what is undefined is left out.
-export function bucketPath(bucket, what, query) {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
-  return `buckets/${encodeURIComponent(bucket)}/${what}?${new URLSearchParams(given)}`;
+// A page of the `objects` or `totals` below a prefix; `path` is `bucket/prefix`.
+export function below(path, what, after, signal, limit = {}) {
+  const [bucket, prefix] = path.split(/\/(.*)/s);
+  const query = new URLSearchParams({ prefix, ...(after && { after }), ...limit });
+  return call("GET", `buckets/${encodeURIComponent(bucket)}/${what}?${query}`, { signal });
 }
 
 // A link as the server told it, by the address that this page came by: it may know another one of its own.

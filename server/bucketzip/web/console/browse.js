@@ -1,6 +1,6 @@
 // Buckets and folders, to choose from.
 
-import { bucketPath, call } from "./api.js";
+import { below, call } from "./api.js";
 import { announce, button, empty, h, heading, problem, skeleton } from "./dom.js";
 import { count, lastPart } from "./format.js";
 import { folderAddress, Table } from "./table.js";
@@ -68,8 +68,8 @@ export function folder(path, signal) {
 
 // Fills `content` with the folder, a page whenever the end of those before comes into sight.
 function listing(path, start, content, signal) {
-  const [, bucket, folderKey] = path.match(/^([^/]+)\/(.*)$/s);
-  const prefix = folderKey + start;
+  const [bucket] = path.split("/", 1);
+  const inBucket = (key) => `${bucket}/${key}`;
   const table = new Table(lastPart(path), "Changed", signal, start ? null : path);
   const shown = h("p.quiet.shown");
   const next = button("Show more", more, { class: "more" });
@@ -83,12 +83,12 @@ function listing(path, start, content, signal) {
     sight.disconnect();
     next.disabled = true;
     try {
-      const page = await call("GET", bucketPath(bucket, "objects", { prefix, limit: PAGE, after }), { signal });
+      const page = await below(path + start, "objects", after, signal, { limit: PAGE });
       after = page.next;
       table.add([
-        ...page.folders.map((key) => ({ path: `${bucket}/${key}`, name: lastPart(key), glyph: "folder" })),
+        ...page.folders.map((key) => ({ path: inBucket(key), name: lastPart(key), glyph: "folder" })),
         ...page.objects.map(({ key, bytes, modified: time, storage_class: kept }) => {
-          return { path: `${bucket}/${key}`, name: key.slice(folderKey.length), glyph: "file", bytes, time, kept };
+          return { path: inBucket(key), name: inBucket(key).slice(path.length), glyph: "file", bytes, time, kept };
         }),
       ]);
       show();

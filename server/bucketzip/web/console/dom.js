@@ -17,8 +17,8 @@ const ICONS = {
   link: "M10 14a4 4 0 0 0 6 .4l3-3a4 4 0 0 0-5.7-5.7l-1 1M14 10a4 4 0 0 0-6-.4l-3 3a4 4 0 0 0 5.7 5.7l1-1",
 };
 
-// An element `tag.class.class`, with attributes, if the second argument is a plain object, and children. `on...` are
-// listeners; of all, null, undefined and false are left out.
+// An element `tag.class.class` of attributes, if a plain object comes first, and children. `on...` are listeners; null,
+// undefined and false are left out.
 export function h(name, ...rest) {
   const [tag, ...classes] = name.split(".");
   const element = document.createElement(tag);
@@ -69,8 +69,6 @@ export const head = (title, where, state, actions) =>
 // What the server says of commands is between backticks.
 const told = (text) => text.split("`").map((part, index) => (index % 2 ? h("code", part) : part));
 
-const title = (error) => h("strong", error.title ?? "This page has a fault");
-
 // What went wrong, below what was tried.
 export const failure = (error) => h("p.failure", { role: "alert" }, icon("alert"), h("span", told(error.message)));
 
@@ -80,11 +78,13 @@ export const problem = (error, again) =>
     "div.problem",
     { role: "alert" },
     icon("alert"),
-    h("div", title(error), h("p", told(error.message)), error.requestId && h("p.quiet", `Request ${error.requestId}`)),
+    h("div", h("strong", error.title), h("p", told(error.message)), error.requestId && h("p.quiet", `Request ${error.requestId}`)),
     again && button("Try again", again),
   );
 
 export const empty = (glyph, text, ...more) => h("div.empty", icon(glyph), h("h2", text), h("p", more));
+
+export const chooseFirst = () => h("a", { href: "#/" }, "Choose objects or folders");
 
 // Rows to come, while they are loaded.
 export const skeleton = (rows = 6) =>
@@ -98,6 +98,6 @@ export function announce(text) {
 // Told to everybody, for some seconds.
 export function toast(text, glyph = "check") {
   const shown = h("div.toast", icon(glyph), text);
-  document.getElementById("toasts").append(shown);
+  document.getElementById("toasts").replaceChildren(shown);
   setTimeout(() => shown.remove(), TOAST_MILLISECONDS);
 }

@@ -50,7 +50,10 @@ export function follow(url) {
   h("a", { href: nearby(url), download: "" }).click();
 }
 
-export async function copy(url) {
+export const copying = (url, name) =>
+  button("Copy link", () => copy(url), { glyph: "copy", "aria-label": `Copy the link to ${name}` });
+
+async function copy(url) {
   if (navigator.clipboard) await navigator.clipboard.writeText(url);
   else {
     const text = h("textarea.unseen", { value: url }); // over plain HTTP pages have no clipboard
@@ -82,7 +85,7 @@ function result(link, close) {
     { tabindex: "-1" },
     h("p", { role: "status" }, h("strong", filename), what),
     h("p.quiet", broken),
-    h("div.joined", h("input", { value: url, readonly: "", "aria-label": "Link" }), button("Copy", () => copy(url), { glyph: "copy" })),
+    h("div.joined", h("input", { value: url, readonly: "", "aria-label": "Link" }), copying(url, filename)),
     h("p.quiet", `The link works until ${date(link.expires_at)}.`),
     h("div.actions", button("Done", () => close(), { class: "primary" })),
   );

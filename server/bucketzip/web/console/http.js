@@ -2,7 +2,7 @@
 
 const UNREACHABLE = {
   error: "server_unreachable",
-  detail: "The server does not answer. Look whether it runs and whether this machine is on its network, then try again.",
+  detail: "The server does not answer. See whether it runs, and whether this machine is on its network.",
 };
 
 export class ApiError extends Error {
@@ -13,7 +13,7 @@ export class ApiError extends Error {
     this.requestId = requestId;
   }
 
-  // The codes of the API are words: `no_such_bucket` is read as "No such bucket".
+  // `no_such_bucket` is read as "No such bucket".
   get title() {
     const words = this.code.replaceAll("_", " ").replace(/^s3\b/, "S3");
     return words[0].toUpperCase() + words.slice(1);

@@ -3,7 +3,7 @@
 import { call, nearby } from "./api.js";
 import { sure } from "./dialog.js";
 import { announce, button, facts, failure, h, head, icon, spans, toast } from "./dom.js";
-import { copy } from "./download.js";
+import { copying } from "./download.js";
 import { ago, bytes, count, date, duration, lastPart, number, percent } from "./format.js";
 import { Sparkline } from "./sparkline.js";
 
@@ -81,7 +81,7 @@ export class JobCard {
     const link = result?.link;
     const actions = [
       !isOver && !reason && button("Cancel", () => this.#cancel(), { "aria-label": `Cancel ${name}` }),
-      link && button("Copy link", () => copy(link), { glyph: "copy", "aria-label": `Copy the link to ${name}` }),
+      link && copying(link, name),
       link && h("a.button.primary", { href: nearby(link), target: "_blank", "aria-label": `Download ${name}` }, icon("download"), "Download"),
     ];
     this.#bar.setAttribute("aria-label", `Progress of ${name}`);

@@ -1,7 +1,7 @@
 // The archives in buckets: jobs, as they go on.
 
 import { call, repeat } from "./api.js";
-import { button, empty, h, heading, problem, skeleton } from "./dom.js";
+import { button, chooseFirst, empty, h, heading, problem, skeleton } from "./dom.js";
 import { JobCard } from "./jobcard.js";
 
 const PAGE = 20;
@@ -62,4 +62,4 @@ export function archives(_, signal) {
 }
 
 const nothing = () =>
-  empty("archive", "No archives yet", h("a", { href: "#/" }, "Choose objects or folders"), " and press “Archive to…”. The archive is written into a bucket, and you can watch it here.");
+  empty("archive", "No archives yet", chooseFirst(), " and press “Archive to…”. You can watch it here.");

@@ -2,8 +2,8 @@
 
 import { call } from "./api.js";
 import { sure } from "./dialog.js";
-import { button, empty, failure, h, head, heading, problem, skeleton, spans, toast } from "./dom.js";
-import { copy, follow, size } from "./download.js";
+import { button, chooseFirst, empty, failure, h, head, heading, problem, skeleton, spans, toast } from "./dom.js";
+import { copying, follow, size } from "./download.js";
 import { ago, count, date } from "./format.js";
 
 const PAGE = 50;
@@ -33,7 +33,7 @@ function card(link) {
   const { filename, state, url, entries, source_bytes: bytes, error } = link;
   const actions = url && [
     button("Revoke", revoke, { "aria-label": `Revoke the link to ${filename}` }),
-    button("Copy link", () => copy(url), { glyph: "copy", "aria-label": `Copy the link to ${filename}` }),
+    copying(url, filename),
     button("Download", () => follow(url), { class: "primary", glyph: "download", "aria-label": `Download ${filename}` }),
   ];
   const told = [
@@ -60,4 +60,4 @@ function card(link) {
 }
 
 const nothing = () =>
-  empty("link", "No links yet", h("a", { href: "#/" }, "Choose objects or folders"), " and press “Download”. Each download has a link, which others can use too until it expires.");
+  empty("link", "No links yet", chooseFirst(), " and press “Download”. Each download has a link, which others can use, too.");

@@ -1,7 +1,7 @@
 // What is chosen: marks on objects and folders. The nearest mark at or above a path decides, so a folder may be chosen
 // without some of what lies in it. A path is `bucket/key`; that of a folder ends with a slash.
 
-import { bucketPath, call } from "./api.js";
+import { below } from "./api.js";
 import { lastPart } from "./format.js";
 
 const COUNTED_AT_ONCE = 3;
@@ -109,10 +109,9 @@ class Selection extends EventTarget {
   }
 
   async #count(mark) {
-    const [, bucket, prefix] = mark.path.match(/^([^/]+)\/(.*)$/s);
     let after;
     do {
-      const page = await call("GET", bucketPath(bucket, "totals", { prefix, after }), { signal: mark.ending.signal });
+      const page = await below(mark.path, "totals", after, mark.ending.signal);
       mark.entries += page.entries;
       mark.bytes += page.bytes;
       after = page.next;

@@ -8,12 +8,10 @@ const MOST_SAMPLES = 120;
 
 export class Sparkline {
   #samples = [];
-  #line = svg("polyline", { class: "line" });
-  #area = svg("polygon", { class: "area" });
+  #line = svg("polyline", {});
   element = svg(
     "svg",
     { class: "sparkline", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" },
-    this.#area,
     this.#line,
   );
 
@@ -21,8 +19,7 @@ export class Sparkline {
     this.#samples = [...this.#samples, rate].slice(-MOST_SAMPLES);
     const top = Math.max(...this.#samples, 1);
     const step = WIDTH / Math.max(this.#samples.length - 1, 1);
-    const points = this.#samples.map((sample, index) => `${(index * step).toFixed(1)},${(HEIGHT - 2 - (sample / top) * (HEIGHT - 4)).toFixed(1)}`);
-    this.#line.setAttribute("points", points.join(" "));
-    this.#area.setAttribute("points", `0,${HEIGHT} ${points.join(" ")} ${((points.length - 1) * step).toFixed(1)},${HEIGHT}`);
+    const points = this.#samples.map((sample, index) => `${index * step},${HEIGHT * (1 - sample / top)}`);
+    this.#line.setAttribute("points", `0,${HEIGHT} ${points.join(" ")} ${WIDTH},${HEIGHT}`);
   }
 }

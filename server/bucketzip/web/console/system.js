@@ -53,7 +53,7 @@ function panels({ credentials, budget, jobs, downloads, probes, state, ...told }
       ["Up for", duration(told.uptime_seconds)],
       ["Disk left", bytes(state.bytes_free)],
     ]),
-    h("section.card", h("h2", "Copies inside S3"), probes.length ? h("ul", probes.map(probe)) : h("p.quiet", "Nothing is known yet: a bucket is tried out by its first archive.")),
+    h("section.card", h("h2", "Copies inside S3"), probes.length ? h("ul", probes.map(probe)) : h("p.quiet", "A bucket is tried out by its first archive.")),
   );
 }
 
