@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
+import pytest
+
+from bucketzip.cli import main
 
 COMMAND = str(Path(sys.executable).with_name("bucketzip"))
 
@@ -118,3 +121,26 @@ def serving(s3: Mapping[str, str], work: Path, *options: str, **variables: str) 
     finally:
         process.kill()
         process.wait()
+
+
+class Called(NamedTuple):
+    """A command that was run in this process."""
+
+    status: int
+    out: str
+    said: str
+    """On standard error."""
+
+
+class Caller:
+    """Runs commands in this process, which takes a tenth of the time of a process of its own."""
+
+    def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
+        self._capture = capture
+
+    def __call__(self, *arguments: str) -> Called:
+        self._capture.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        assert isinstance(ended.value.code, int)
+        return Called(ended.value.code, *self._capture.readouterr())

@@ -1,11 +1,12 @@
 """One line an event, whatever is in it."""
 
+import asyncio
 import json
 import logging
 
 import pytest
 
-from bucketzip.logs import JsonFormatter, TextFormatter
+from bucketzip.logs import JsonFormatter, TextFormatter, about
 
 EVIL = "s3://b/line\nbreak\x1b[2J\x9b\u2028end"
 
@@ -60,3 +61,21 @@ def test_a_traceback_cannot_pass_for_another_line(formatter: logging.Formatter) 
     first, *rest = formatter.format(record).split("\n")
     assert all(line.startswith("    ") for line in rest)
     assert not any(char in first + "".join(rest) for char in "\x1b\x9b")
+
+
+async def test_lines_tell_what_the_task_and_those_that_it_starts_are_about() -> None:
+    def line(**extra: object) -> dict[str, object]:
+        told = json.loads(JsonFormatter().format(logging.makeLogRecord({"msg": "here", **extra})))
+        return {name: value for name, value in told.items() if name not in {"time", "level", "event"}}
+
+    async def started() -> dict[str, object]:
+        await asyncio.sleep(0)
+        return line()
+
+    with about(request_id="r"):
+        inner = asyncio.create_task(started())
+        with about(job="j"):
+            assert line(request_id="other", bytes=1) == {"request_id": "other", "job": "j", "bytes": 1}
+        assert line() == {"request_id": "r"}
+    assert await inner == {"request_id": "r"}
+    assert line() == {}

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from bucketzip.jobs.accounts import WritingAccount
 from bucketzip.metrics import Metrics
@@ -101,9 +102,15 @@ async def open_account(shared: Shared, whose: Identity) -> AsyncIterator[Writing
     async with AsyncExitStack() as stack:
         keeper = await stack.enter_async_context(whose.keeper.running())
         s3 = await stack.enter_async_context(
-            open_s3(keeper, max_connections=LIST_CONNECTIONS, requests=metrics.api_requests, where=whose.where)
+            open_s3(
+                keeper,
+                max_connections=LIST_CONNECTIONS,
+                requests=metrics.api_requests,
+                failures=metrics.api_failures,
+                where=whose.where,
+            )
         )
-        memory = CrcTable(database, whose.origin)
+        memory = CrcTable(database, whose.origin, partial(_count_lookups, metrics))
         # An upload that is left behind can be aborted after a crash only with credentials that are still there.
         noted = None if whose.name else ScratchUploads(database)
         place = Place() if whose.name else _place(settings.scratch)
@@ -158,6 +165,11 @@ async def open_account(shared: Shared, whose: Identity) -> AsyncIterator[Writing
             origin=whose.origin,
             multipart=S3Multipart(s3, prober),
         )
+
+
+def _count_lookups(metrics: Metrics, hits: int, misses: int) -> None:
+    metrics.crc_lookups.labels("hit").inc(hits)
+    metrics.crc_lookups.labels("miss").inc(misses)
 
 
 def _place(scratch: str) -> Place:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import Context
 from typing import Generic, TypeVar
 
 from bucketzip.plan.accounts import Account
@@ -81,7 +82,8 @@ class _Kept(Generic[A]):
         self._over = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._opened: asyncio.Future[A] = asyncio.get_running_loop().create_future()
-        self.task = asyncio.create_task(self._live(opening))
+        # Not about the request or the job that came first.
+        self.task = asyncio.create_task(self._live(opening), context=Context())
 
     async def account(self) -> A:
         """Once it is open; raises what keeps it from that."""

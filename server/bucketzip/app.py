@@ -12,7 +12,6 @@ from functools import partial
 
 from aiohttp import web
 
-from bucketzip import __version__
 from bucketzip.exposition import Expositions
 from bucketzip.machine import open_machine
 from bucketzip.metrics import Metrics
@@ -39,9 +38,8 @@ def build_app(settings: Settings) -> web.Application:
         middlewares=[measured, errors_as_json, cross_origin, authenticated], client_max_size=MAX_BODY_BYTES
     )
     app[keys.SETTINGS] = settings
-    metrics = app[keys.METRICS] = Metrics()
+    app[keys.METRICS] = Metrics()
     app[keys.STARTED] = time.monotonic()
-    metrics.build.info({"version": __version__})
     app[keys.DOWNLOAD_LIMITS] = DownloadLimits(at_once=settings.downloads_at_once, per_user=settings.downloads_per_user)
     app.on_response_prepare.append(note_body_started)
     app.on_response_prepare.append(tell_origin)

@@ -1,21 +1,38 @@
-"""Logging: one line an event, for people or as JSON. Whatever is passed as `extra` is part of it."""
+"""Logging: one line an event, for people or as JSON. Whatever is passed as `extra` is part of it.
+
+So is what the task is `about`, and the tasks that it starts: a line that is written deep inside tells of which request,
+or of which job.
+"""
 
 import json
 import logging
 import re
 import sys
 import textwrap
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Protocol
-
-REQUEST_ID: ContextVar[str | None] = ContextVar("REQUEST_ID", default=None)
-"""Of the request that is being answered, or that began what goes on. It is part of every line."""
 
 # Keys and error texts come from elsewhere, and must not make lines of their own or reach into a terminal.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTROL_WITHIN = re.compile(r"(?!\n)[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+_about: ContextVar[Mapping[str, object]] = ContextVar("about", default=MappingProxyType({}))
+
+
+@contextmanager
+def about(**fields: object) -> Iterator[None]:
+    """Have these fields on every line that is written meanwhile."""
+    token = _about.set({**_about.get(), **fields})
+    try:
+        yield
+    finally:
+        _about.reset(token)
 
 
 class Stream(Protocol):
@@ -29,10 +46,7 @@ class Stream(Protocol):
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
-    fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
-    if (request_id := REQUEST_ID.get()) is not None:
-        fields.setdefault("request_id", request_id)
-    return fields
+    return {**_about.get(), **{name: value for name, value in vars(record).items() if name not in _STANDARD}}
 
 
 def _when(record: logging.LogRecord) -> str:

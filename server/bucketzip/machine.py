@@ -7,6 +7,7 @@ import asyncio
 import functools
 import os
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -20,6 +21,7 @@ from bucketzip.jobs.archives import Archives
 from bucketzip.jobs.execution import BUILDS_AT_ONCE, COPIES_AT_ONCE, Widths
 from bucketzip.jobs.job_run import Tools
 from bucketzip.jobs.links import ResultLinks
+from bucketzip.jobs.ports import JobMetrics
 from bucketzip.jobs.runner import Runner
 from bucketzip.jobs.undo import Leftovers
 from bucketzip.metrics import Metrics
@@ -51,6 +53,7 @@ from bucketzip.state.tokens import Tokens
 from bucketzip.state.users import Users
 from bucketzip.transfer.budget import Budget
 from bucketzip.transfer.compressor import Compressor
+from bucketzip.watch import Watch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +111,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
         stack.callback(compressor.close)
         metrics.deflate_threads_busy.set_function(lambda: compressor.busy)
         keeper = CredentialKeeper()
+        metrics.credentials_expiry.set_function(lambda: keeper.expiry)
         ours = Identity(keeper=keeper, where=Where(await default_region(keeper)))
         own = await stack.enter_async_context(open_account(shared, ours))
 
@@ -116,6 +120,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
 
         accounts = await stack.enter_async_context(OpenAccounts(own, sealing, open_given).running())
         jobs = Jobs(database, resume_seconds=settings.resume_seconds)
+        await stack.enter_async_context(Watch(metrics, database, jobs, manifests, settings.state_dir).running())
         links, deliveries = Links(database), Deliveries(database)
         networks, tls = parse_networks(settings.callback_networks), functools.cache(ssl.create_default_context)
         acceptance = Acceptance(networks, _missing_for_mail(settings))
@@ -142,12 +147,20 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
                 account.engine,
                 account.multipart,
                 widths,
-                metrics.archives_ended,
+                JobMetrics(metrics.archives_ended, metrics.archive_seconds, metrics.archive_bytes),
                 settings.job_patience_seconds,
             )
 
         leftovers = Leftovers(jobs, accounts)
-        runner = Runner(jobs, accounts, tools, shared.processes.own, leftovers=leftovers, beside=sender.run)
+        runner = Runner(
+            jobs,
+            accounts,
+            tools,
+            shared.processes.own,
+            leftovers=leftovers,
+            beside=sender.run,
+            ended=metrics.archives_ended,
+        )
         downloads = Downloads(
             links,
             manifests,
@@ -196,6 +209,8 @@ def _measure(shared: Shared) -> None:
     metrics, readers, budget = shared.metrics, shared.readers, shared.budget
     metrics.budget_bytes.set(budget.total_bytes)
     metrics.budget_used_bytes.set_function(lambda: budget.used_bytes)
+    metrics.waiting_for_memory.set_function(lambda: budget.hungry)
+    metrics.threads.set_function(threading.active_count)
     metrics.connections.set_function(lambda: sum(each.open_connections for each in readers))
     metrics.waiting.set_function(lambda: sum(each.waiting for each in readers))
     most = shared.settings.s3_connections

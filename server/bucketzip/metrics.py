@@ -5,7 +5,11 @@ paths.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, PlatformCollector, ProcessCollector
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import exposition as text_format
+from prometheus_client.openmetrics import exposition as openmetrics
+
+from bucketzip import __version__
+from bucketzip.exposition import Format
 
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 _LONG_SECONDS = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14400)
@@ -14,13 +18,12 @@ _LONG_SECONDS = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14400)
 class Metrics:
     """One registry and its instruments."""
 
-    content_type = CONTENT_TYPE_LATEST
-
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         self.build = Info("bucketzip_build", "Version of this server.", registry=registry)
+        self.build.info({"version": __version__})
         self.requests = Counter(
             "bucketzip_http_requests_total",
             "HTTP requests answered.",
@@ -106,6 +109,11 @@ class Metrics:
         self.budget_used_bytes = Gauge(
             "bucketzip_memory_used_bytes", "What is in flight and buffered now.", registry=registry
         )
+        self.waiting_for_memory = Gauge(
+            "bucketzip_memory_waiting_downloads",
+            "Downloads that want more memory, and have less than their fair share.",
+            registry=registry,
+        )
         self.plan_seconds = Histogram(
             "bucketzip_plan_seconds",
             "From a request for a link to its plan.",
@@ -121,6 +129,12 @@ class Metrics:
             ["way"],
             registry=registry,
         )
+        self.crc_lookups = Counter(
+            "bucketzip_crc_lookups_total",
+            "Objects looked for among the CRC-32s that this machine has learned: hit, miss.",
+            ["result"],
+            registry=registry,
+        )
         self.archives = Gauge(
             "bucketzip_archives_unfinished",
             "Archives to be written into buckets by this machine that are not done yet, by state.",
@@ -131,6 +145,29 @@ class Metrics:
             "bucketzip_archives_total",
             "Archives to be written into buckets, by how they ended: succeeded, failed, cancelled.",
             ["outcome"],
+            registry=registry,
+        )
+        self.archive_seconds = Histogram(
+            "bucketzip_archive_seconds",
+            "What it took to make an archive in a bucket, without the time that its job was queued, by how it ended.",
+            ["outcome"],
+            buckets=_LONG_SECONDS,
+            registry=registry,
+        )
+        self.archive_bytes = Counter(
+            "bucketzip_archive_bytes_total",
+            "Bytes of archives written into buckets, part by part: copied (inside S3), built (in this process).",
+            ["way"],
+            registry=registry,
+        )
+        self.archives_queued_seconds = Gauge(
+            "bucketzip_archives_oldest_queued_seconds",
+            "How long the oldest archive that no runner has taken yet has waited; 0 where there is none.",
+            registry=registry,
+        )
+        self.archives_still_seconds = Gauge(
+            "bucketzip_archives_longest_still_seconds",
+            "How long the archive under way that has stood still longest has done so; 0 where there is none.",
             registry=registry,
         )
         self.deliveries = Counter(
@@ -160,6 +197,38 @@ class Metrics:
         self.deflate_threads_busy = Gauge(
             "bucketzip_deflate_threads_busy", "Threads that compress now.", registry=registry
         )
+        self.api_failures = Counter(
+            "bucketzip_s3_api_failures_total",
+            "Requests to S3 that are not ranged GETs and did not succeed, by operation and reason: not_found, "
+            "access_denied, precondition, refused, slow_down, server_error, connection.",
+            ["operation", "reason"],
+            registry=registry,
+        )
+        self.credentials_expiry = Gauge(
+            "bucketzip_credentials_expiry_timestamp_seconds",
+            "When this server's own credentials expire, in seconds since 1970; +Inf if never, 0 if there are none.",
+            registry=registry,
+        )
+        self.manifests_bytes = Gauge(
+            "bucketzip_manifests_bytes", "Space that planned archives take in the state directory.", registry=registry
+        )
+        self.manifests_limit_bytes = Gauge(
+            "bucketzip_manifests_limit_bytes", "Space that planned archives may take.", registry=registry
+        )
+        self.state_free_bytes = Gauge(
+            "bucketzip_state_disk_free_bytes", "Free space of the state directory's file system.", registry=registry
+        )
+        self.state_disk_bytes = Gauge(
+            "bucketzip_state_disk_size_bytes", "Size of the state directory's file system.", registry=registry
+        )
+        self.threads = Gauge("bucketzip_threads", "Threads of this process.", registry=registry)
+        self.thread_wait_seconds = Histogram(
+            "bucketzip_thread_wait_seconds",
+            "How long work waits for a thread, tried out now and then: of the pool, or the one of the state's file.",
+            ["pool"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
         self.loop_lag_seconds = Histogram(
             "bucketzip_event_loop_lag_seconds",
             "How late the event loop runs what is due, looked at four times a second.",
@@ -167,6 +236,13 @@ class Metrics:
             registry=registry,
         )
 
-    def exposition(self) -> bytes:
-        """All of it, in the text format."""
-        return generate_latest(self.registry)
+    def exposition(self, form: Format) -> bytes:
+        """All of it."""
+        write = openmetrics.generate_latest if form is Format.OPENMETRICS else text_format.generate_latest
+        return write(self.registry)
+
+
+CONTENT_TYPES = {
+    Format.TEXT: text_format.CONTENT_TYPE_LATEST,
+    Format.OPENMETRICS: openmetrics.CONTENT_TYPE_LATEST,
+}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -191,6 +192,7 @@ async def test_refreshed_before_they_end(source: Source) -> None:
     old = source.give(timedelta(minutes=14))
     async with CredentialKeeper().running() as keeper:
         assert keeper.current().access_key == old
+        assert 13 * 60 < keeper.expiry - time.time() <= 14 * 60
         new = source.give(timedelta(hours=6))
         await eventually(lambda: keeper.current().access_key == new)
         source.give(timedelta(hours=6))

@@ -421,3 +421,21 @@ async def test_receipts_and_progress_survive_a_kill(tmp_path: Path) -> None:
         kept = await Receipts(database).all(job.id)
         assert [receipt.part for receipt in kept[:told]] == list(range(1, told + 1))
         assert (await known(jobs, job)).copied_bytes_done >= told
+
+
+async def test_how_long_jobs_wait(jobs: Jobs, clock: Clock) -> None:
+    assert await jobs.waits() == (0, 0)
+    first = await jobs.add(made_job(created_at=NOW))
+    await jobs.add(made_job(created_at=NOW + 5))
+    clock.now += 20
+    assert await jobs.waits() == (20, 0)
+    claimed = await jobs.claim(first, "us")
+    assert claimed is not None
+    clock.now += 100
+    assert await jobs.waits() == (115, 100), "of the second one, and of the first since it was begun"
+    await jobs.progress(first.id, copied_bytes=1, built_bytes=0, entries=0)
+    assert await jobs.waits() == (115, 0)
+    clock.now += 7
+    assert (await jobs.waits()).still == 7
+    await jobs.transition(first.id, claimed.state, State.FAILED)
+    assert await jobs.waits() == (122, 0)

@@ -56,7 +56,9 @@ def test_a_newcomer_always_has_its_reserve() -> None:
     Client(budget).fill()
     late = Client(budget)
     assert late.read_ahead(RESERVE_BYTES)
+    assert budget.hungry == 0
     assert not late.read_ahead(1)
+    assert budget.hungry == 1
 
 
 def test_one_that_stalls_gives_way_to_one_below_its_share() -> None:

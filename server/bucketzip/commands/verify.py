@@ -39,7 +39,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Describe it."""
     parser = commands.add_parser(
         "verify",
-        help="check a downloaded archive against its manifest",
         description="Check a downloaded archive against what the server says of it.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

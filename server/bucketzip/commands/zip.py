@@ -57,7 +57,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Describe it."""
     parser = commands.add_parser(
         "zip",
-        help="make one archive, into a bucket, a file or a pipe",
         description="Make one archive here and now, without a server.",
         usage="bucketzip zip [options] SOURCE... DESTINATION",
         epilog=_EXAMPLES,

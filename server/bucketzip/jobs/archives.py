@@ -1,6 +1,7 @@
 """Jobs as their owners use them: made, looked at, watched and cancelled, by any process of the machine."""
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -15,6 +16,8 @@ from bucketzip.state.capabilities import Capabilities, hash_capability, new_id
 from bucketzip.state.jobs import Jobs, new_token
 from bucketzip.state.paging import Page
 from bucketzip.transfer.ports import LabelledCounter
+
+_log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.25
 """How often it is looked what a watched job has come to; another process may run it."""
@@ -71,6 +74,8 @@ class Archives:
             credential=self._sealing.seal(request.credentials),
         )
         kept = await self._jobs.add(made, most_queued=self._queued_per_user)
+        if kept.id == job_id:
+            _log.info("archive accepted", extra={"job": job_id, "archive": f"s3://{bucket}/{key}", "who": owner})
         self._wake()
         return kept, kept.id == made.id
 

@@ -24,6 +24,7 @@ from bucketzip.jobs.patience import Patience
 from bucketzip.jobs.ports import Done, Multipart, Upload
 from bucketzip.state.receipts import Receipt, Receipts
 from bucketzip.transfer.opened import Opened
+from bucketzip.transfer.ports import LabelledCounter
 from bucketzip.transfer.pump import Engine
 
 _PIECE = struct.Struct("<IQQI")
@@ -70,6 +71,8 @@ class Execution:
     receipts: Receipts
     widths: Widths
     patience: Patience
+    sent_bytes: LabelledCounter
+    """By way."""
     have: dict[int, Receipt] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
 
@@ -126,6 +129,7 @@ class Execution:
             receipt = Receipt(number, *done, _packed(told))
             await self.patience.with_(partial(self.receipts.keep, self.job_id, receipt))
             self._count(receipt, told)
+            self.sent_bytes.labels(self._way(number)).inc(receipt.size)
 
     async def _make(self, number: int, turns: asyncio.Semaphore) -> tuple[Done, Told]:
         part = self.parts[number - 1]
@@ -165,7 +169,7 @@ class Execution:
 
     def _add(self, receipt: Receipt, told: Told, sign: int) -> None:
         progress, sizes = self.progress, self.opened.layout.manifest.sizes
-        if self.parts[receipt.part - 1].kind is Kind.COPIED:
+        if self._way(receipt.part) == "copied":
             progress.copied_bytes += sign * receipt.size
         else:
             progress.built_bytes += sign * receipt.size
@@ -180,6 +184,9 @@ class Execution:
                 raise ContentMismatch(str(error)) from error
             if whole is not None:
                 self.opened.crcs.learn(span.entry, whole)
+
+    def _way(self, number: int) -> str:
+        return "copied" if self.parts[number - 1].kind is Kind.COPIED else "built"
 
     def _is_whole(self, span: Span) -> bool:
         return span.stop - span.start == self.opened.layout.manifest.sizes[span.entry]

@@ -21,7 +21,7 @@ from bucketzip.jobs.archive_job import ArchivePlanning, cut
 from bucketzip.jobs.execution import CopyRefused, Execution, Progress, Widths
 from bucketzip.jobs.naming import free_destination
 from bucketzip.jobs.patience import Patience, not_broken_off
-from bucketzip.jobs.ports import Destination, Finished, Multipart
+from bucketzip.jobs.ports import Destination, Finished, JobMetrics, Multipart
 from bucketzip.jobs.result import result_of
 from bucketzip.jobs.spending import Spending
 from bucketzip.jobs.undo import Undo, upload_of
@@ -30,7 +30,6 @@ from bucketzip.state.job_states import State
 from bucketzip.state.jobs import RESUMABLE, Changes, Job, Jobs
 from bucketzip.state.receipts import Receipts
 from bucketzip.transfer.opened import OpenArchives
-from bucketzip.transfer.ports import LabelledCounter
 from bucketzip.transfer.pump import Engine
 
 _log = logging.getLogger(__name__)
@@ -60,7 +59,7 @@ class Tools:
     engine: Engine
     multipart: Multipart
     widths: Widths
-    outcomes: LabelledCounter
+    metrics: JobMetrics
     patience_seconds: float
 
     @property
@@ -211,6 +210,17 @@ class JobRun:
         planned = await self._patience.with_(
             partial(tools.planning.plan, self._request, destination, json.loads(job.no_copy))
         )
+        _log.info(
+            "archive planned",
+            extra={
+                "job": job.id,
+                "archive": destination.url,
+                "bytes": planned.size,
+                "entries": planned.entries,
+                "parts": planned.parts,
+                "missing": len(planned.missing),
+            },
+        )
         for text in planned.notes:
             await tools.jobs.note(job.id, text)
         await self._record(
@@ -264,6 +274,7 @@ class JobRun:
             tools.receipts,
             tools.widths,
             self._patience,
+            tools.metrics.sent_bytes,
             progress=self._progress,
         )
         await execution.replay()
@@ -321,8 +332,27 @@ class JobRun:
         self._job = _ours(await self._tools.jobs.transition(self._job.id, self._job.state, state, **changes))
         self._spending.enter(state)
         if state.is_final:
-            self._tools.outcomes.labels(state).inc()
-            _log.info("archive %s", state, extra={"job": self._job.id, "code": self._job.error_code})
+            self._tell()
+
+    def _tell(self) -> None:
+        """How it ended: one line for whoever looks for a job, and the figures for whoever looks at all of them."""
+        job, metrics = self._job, self._tools.metrics
+        seconds = sum(self._spending.phases().values())
+        metrics.ended.labels(job.state).inc()
+        metrics.seconds.labels(job.state).observe(seconds, {"job": job.id})
+        _log.info(
+            "archive",
+            extra={
+                "job": job.id,
+                "archive": f"s3://{job.bucket}/{job.key}",
+                "outcome": job.error_code or job.state,
+                "bytes": job.bytes,
+                "entries": job.entries,
+                "copied_bytes": self._progress.copied_bytes,
+                "built_bytes": self._progress.built_bytes,
+                "seconds": round(seconds, 3),
+            },
+        )
 
 
 def _ours(job: Job | None) -> Job:

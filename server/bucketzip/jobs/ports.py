@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from bucketzip.archive.manifest import Source
+from bucketzip.transfer.ports import LabelledCounter, Observer
 
 IfExists = Literal["fail", "replace", "rename"]
 
@@ -89,6 +90,23 @@ class CopyProof(NamedTuple):
 
     proven: bool
     reason: str
+
+
+class Observed(Protocol):
+    """Something measured, a label value."""
+
+    def labels(self, value: str, /) -> Observer: ...
+
+
+class JobMetrics(NamedTuple):
+    """What jobs tell of themselves."""
+
+    ended: LabelledCounter
+    """By the state that they ended in."""
+    seconds: Observed
+    """Of work, by the same."""
+    sent_bytes: LabelledCounter
+    """By way: `copied`, `built`."""
 
 
 class Multipart(Protocol):

@@ -16,10 +16,12 @@ from bucketzip.jobs.job_run import JobRun, Taken, Tools
 from bucketzip.jobs.lock import hold_lock
 from bucketzip.jobs.patience import MACHINE_ERRORS
 from bucketzip.jobs.undo import Leftovers
+from bucketzip.logs import about
 from bucketzip.plan.accounts import Accounts
 from bucketzip.state.instance_key import NotSealedHere
 from bucketzip.state.job_states import State
 from bucketzip.state.jobs import Job, Jobs
+from bucketzip.transfer.ports import LabelledCounter
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ AGAIN_SECONDS = 10.0
 class Runner:
     """Takes jobs and runs them, each by its account. `name` is this process's among `state.processes`.
 
-    `beside` goes on for ever, too, in the one process that runs jobs.
+    `beside` goes on for ever, too, in the one process that runs jobs. `ended` counts jobs that cannot even be begun.
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class Runner:
         *,
         leftovers: Leftovers,
         beside: Callable[[], Coroutine[Any, Any, None]],
+        ended: LabelledCounter,
     ) -> None:
         self._jobs = jobs
         self._accounts = accounts
         self._tools = tools
         self._name = name
         self._beside = beside
+        self._ended = ended
         self._leftovers = leftovers
         self._wake = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -125,12 +129,15 @@ class Runner:
 
     async def _run(self, job: Job) -> None:
         try:
-            async with self._accounts.using(job.credential) as account:
-                await self._to_its_end(JobRun(self._tools(account), job))
+            with about(job=job.id):
+                async with self._accounts.using(job.credential) as account:
+                    await self._to_its_end(JobRun(self._tools(account), job))
         except Taken:
             _log.info("a job was taken over", extra={"job": job.id})
         except (KeysExpired, NotSealedHere) as error:  # it has no account any more
             await self._jobs.transition(job.id, job.state, State.FAILED, error_code=error.code, error_detail=str(error))
+            self._ended.labels(State.FAILED).inc()
+            _log.warning("archive", extra={"job": job.id, "outcome": error.code})
         except Exception:  # noqa: BLE001  -- its state could not be read or written
             _log.exception("a job is taken up again in a while", extra={"job": job.id})
             await asyncio.sleep(AGAIN_SECONDS)

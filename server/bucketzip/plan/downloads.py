@@ -239,17 +239,24 @@ class Downloads:
             }
             await self._links.planned(link, manifest=digest, size=size, entries=len(manifest), summary=json.dumps(told))
         except BucketzipError as error:
-            _log.info("planning failed: %s", error, extra={"code": error.code})
+            _log.info("planning failed: %s", error, extra={"link": link.id, "code": error.code})
             await self._links.failed(link, "failed", code=error.code, detail=str(error))
         except Exception:  # noqa: BLE001  -- whatever it was, nobody may wait for this plan any longer
-            _log.exception("planning failed")
+            _log.exception("planning failed", extra={"link": link.id})
             await self._links.failed(link, "failed", code=BucketzipError.code, detail=str(BucketzipError()))
         else:
             seconds = time.monotonic() - began
             for way, entries in summary.crc.items():
                 self._ways.labels(way).inc(entries)
             _log.info(
-                "planned", extra={"entries": len(manifest), "bytes": told["source_bytes"], "seconds": round(seconds, 3)}
+                "planned",
+                extra={
+                    "link": link.id,
+                    "archive": link.filename,
+                    "entries": len(manifest),
+                    "bytes": told["source_bytes"],
+                    "seconds": round(seconds, 3),
+                },
             )
 
     async def _sweep_for_ever(self) -> None:

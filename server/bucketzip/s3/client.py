@@ -10,12 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from aiobotocore.config import AioConfig
 from aiobotocore.parsers import AioResponseParserFactory
+from aiobotocore.session import AioSession
 from aiobotocore.utils import AioIMDSRegionProvider
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.utils import parse_timestamp
@@ -28,7 +29,7 @@ from bucketzip.s3.errors import WHOSE, Whose, crossing
 from bucketzip.s3.sending import prepare
 from bucketzip.s3.signing import Route
 from bucketzip.s3.straight import StraightSession
-from bucketzip.transfer.ports import LabelledCounter
+from bucketzip.transfer.ports import Counter, LabelledCounter
 
 if TYPE_CHECKING:  # stubs, for the type checker alone
     from types_aiobotocore_s3 import S3Client
@@ -36,7 +37,15 @@ if TYPE_CHECKING:  # stubs, for the type checker alone
 DEFAULT_REGION = "us-east-1"
 _SCOPE = re.compile(rb"Credential=[^/]+/\d+/([^/]+)/([^/]+)/")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_SERVER_ERROR = 500
+_CLIENT_ERROR, _SERVER_ERROR = 400, 500
+_FAILURES = {
+    403: "access_denied",
+    404: "not_found",
+    409: "precondition",
+    412: "precondition",
+    429: "slow_down",
+    503: "slow_down",
+}
 READ_TIMEOUT_SECONDS = 30.0
 
 
@@ -47,6 +56,12 @@ class _Captured(Exception):
 
 
 _capturing: ContextVar[bool] = ContextVar("capturing", default=False)
+
+
+class Failures(Protocol):
+    """A counter by operation and reason."""
+
+    def labels(self, operation: str, reason: str, /) -> Counter: ...
 
 
 class S3:
@@ -124,11 +139,13 @@ async def open_s3(
     *,
     max_connections: int,
     requests: LabelledCounter | None = None,
+    failures: Failures | None = None,
     where: Where | None = None,
 ) -> AsyncIterator[S3]:
     """A client for the standard AWS variables and files, signing with the keeper's keys.
 
-    `requests` counts what it sends, tries included, by operation; so does the job that it is sent for.
+    `requests` counts what it sends, tries included, by operation; so does the job that it is sent for. `failures`
+    counts what did not succeed.
     """
     where = where or Where(await default_region(keeper))
     with crossing("AWS configuration"):  # a profile that is not there
@@ -166,7 +183,9 @@ async def open_s3(
                 spending.count(operation)
 
         client.meta.events.register("before-send.s3", count)
-        of_aws = client.meta.endpoint_url.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+        if failures is not None:
+            client.meta.events.register("response-received.s3", partial(_count_failure, failures))
+        of_aws = (urlsplit(client.meta.endpoint_url).hostname or "").endswith(_suffixes_of_aws(session))
         yield S3(client, keeper, custom_endpoint=not of_aws)
 
 
@@ -190,6 +209,32 @@ def tls_context() -> ssl.SSLContext:
 def _tell_whose(whose: Whose, parsed: dict[str, Any], **_: object) -> None:
     """For whoever makes an error of the answer."""
     parsed.setdefault("ResponseMetadata", {})[WHOSE] = whose
+
+
+def _suffixes_of_aws(session: AioSession) -> tuple[str, ...]:
+    """Domains of AWS, in China and elsewhere too, as botocore knows them; it has read them to make a client."""
+    partitions = session.get_component("data_loader").load_data("partitions")["partitions"]
+    return tuple(f".{each['outputs']['dnsSuffix']}" for each in partitions)
+
+
+def _count_failure(
+    failures: Failures, event_name: str, exception: Exception | None, response_dict: dict[str, Any] | None, **_: object
+) -> None:
+    """Of one try; captured requests are none."""
+    if isinstance(exception, _Captured):
+        return
+    status = None if response_dict is None else response_dict["status_code"]
+    if reason := _failure(status):
+        failures.labels(event_name.rpartition(".")[2], reason).inc()
+
+
+def _failure(status: int | None) -> str | None:
+    """Why a request did not succeed, by the status of its answer."""
+    if status is None:
+        return "connection"
+    if status < _CLIENT_ERROR:
+        return None
+    return _FAILURES.get(status, "refused" if status < _SERVER_ERROR else "server_error")
 
 
 async def default_region(keeper: CredentialKeeper) -> str:

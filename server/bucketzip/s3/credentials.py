@@ -7,6 +7,7 @@ an answer of S3 that they have expired wakes that task once for all who got it.
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import cache
@@ -87,6 +88,13 @@ class CredentialKeeper:
         if self._current is None:
             raise self._problem or NoCredentials()
         return self._current
+
+    @property
+    def expiry(self) -> float:
+        """When the keys of now end, in seconds since 1970: infinite for those that never do, 0 where there are none."""
+        if self._current is None:
+            return 0.0
+        return math.inf if self.expire_at is None else self.expire_at
 
     async def renew(self, used: Credentials | None = None) -> None:
         """Look through the whole chain anew, once for all who ask at the same time.

@@ -3,7 +3,7 @@
 import hashlib
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bucketzip.archive.manifest import Source
@@ -19,17 +19,21 @@ class CrcTable:
     """One row an object version; implements `transfer.ports.CrcMemory`.
 
     `origin` tells the S3 that has the objects from any other, where it is not the usual one: what one tells of an
-    object says nothing of another's.
+    object says nothing of another's. `tell` is told how many objects a recall found and missed.
     """
 
-    def __init__(self, database: Database, origin: str = "") -> None:
+    def __init__(
+        self, database: Database, origin: str = "", tell: Callable[[int, int], None] = lambda hits, misses: None
+    ) -> None:
         self._database = database
         self._origin = origin
+        self._tell = tell
 
     async def recall(self, objects: Sequence[tuple[Source, int]]) -> list[int | None]:
         """The CRC of each (object, size), where it is known."""
         keys = [self._key(source, size) for source, size in objects]
         found = dict(await self._rows("SELECT version, crc FROM crcs", keys))
+        self._tell(len(found), len(keys) - len(found))
         return [found.get(key) for key in keys]
 
     async def refuted(self, objects: Sequence[tuple[Source, int]]) -> list[bool]:

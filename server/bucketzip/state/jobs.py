@@ -8,7 +8,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 from bucketzip.errors import (
     ArchiveFinished,
@@ -26,10 +26,19 @@ from bucketzip.state.job_row import Changes, Job, new_token
 from bucketzip.state.job_states import FINAL, TAKEN, TRANSITIONS, State
 from bucketzip.state.paging import Page, parse_after, read_page
 
-__all__ = ["Changes", "Job", "Jobs", "new_token"]
+__all__ = ["Changes", "Job", "Jobs", "Waits", "new_token"]
 
 PACE_SECONDS = 30.0
 """The pace of a job is that of the last so many to twice as many seconds."""
+
+
+class Waits(NamedTuple):
+    """How long jobs have been waiting, in seconds; 0 where there is none."""
+
+    queued: float
+    """The oldest that no runner has taken yet."""
+    still: float
+    """The one under way that has not moved for longest, to within `PACE_SECONDS`."""
 
 
 RESUMABLE = frozenset({CredentialsExpired.code, KeysExpired.code, KeysRefused.code, RoleRefused.code})
@@ -301,6 +310,19 @@ class Jobs:
             lambda connection: connection.execute("SELECT state, count(*) AS jobs FROM jobs GROUP BY state").fetchall()
         )
         return dict.fromkeys(State, 0) | {State(row["state"]): row["jobs"] for row in rows}
+
+    async def waits(self) -> Waits:
+        """How long the oldest queued job waits, and how long one under way stands still."""
+        row = await self._database.read(
+            lambda connection: connection.execute(
+                # One that was resumed is queued again: how long, nobody wrote down.
+                "SELECT min(CASE WHEN state = 'queued' AND started_at IS NULL THEN created_at END) AS queued,"  # noqa: S608
+                f" min(CASE WHEN state IN ({_TAKEN}) THEN max(started_at, coalesce(next_pace_at, 0)) END) AS still"
+                f" FROM jobs WHERE state NOT IN ({_FINAL})"
+            ).fetchone()
+        )
+        now = self._clock()
+        return Waits(*(0.0 if since is None else max(0.0, now - since) for since in row))
 
     async def sweep(self, kept_seconds: int) -> set[str]:
         """Forget jobs that ended so long ago, with their receipts; returns the manifests that others still need.

@@ -21,7 +21,7 @@ class Manifests:
 
     def __init__(self, directory: Path, *, most_bytes: int) -> None:
         self._directory = directory
-        self._most_bytes = most_bytes
+        self.limit_bytes = most_bytes
         directory.mkdir(parents=True, exist_ok=True)
 
     def write(self, builder: ManifestBuilder) -> str:
@@ -50,6 +50,10 @@ class Manifests:
         with self._path(digest).open("rb") as file:
             return Manifest(mmap(file.fileno(), 0, access=ACCESS_READ))
 
+    def used_bytes(self) -> int:
+        """What all files take. Blocks: for a thread."""
+        return sum(status.st_size for _, status in self._files())
+
     def sweep(self, needed: set[str]) -> int:
         """Remove what no link needs, and what a write that broke off left; returns how many. Blocks: for a thread."""
         removed = 0
@@ -60,12 +64,12 @@ class Manifests:
                 removed += 1
         return removed
 
+    def _check_room(self) -> None:
+        if self.used_bytes() > self.limit_bytes:
+            raise StateFull
+
     def _path(self, digest: str) -> Path:
         return self._directory / f"{digest}{_SUFFIX}"
-
-    def _check_room(self) -> None:
-        if sum(status.st_size for _, status in self._files()) > self._most_bytes:
-            raise StateFull
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
         for path in self._directory.iterdir():

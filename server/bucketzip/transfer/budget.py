@@ -74,6 +74,11 @@ class Budget:
         return sum(share.used_bytes for share in self._shares)
 
     @property
+    def hungry(self) -> int:
+        """How many downloads below their fair share were refused more."""
+        return len(self._hungry)
+
+    @property
     def fair_bytes(self) -> int:
         """What each download may have when all want more."""
         return self.total_bytes // max(1, len(self._shares))

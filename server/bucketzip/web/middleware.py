@@ -13,7 +13,7 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from bucketzip.errors import BucketzipError, MethodNotAllowed, NotFound, RequestTooLarge
-from bucketzip.logs import REQUEST_ID
+from bucketzip.logs import about
 from bucketzip.web import keys
 from bucketzip.web.send import break_off
 
@@ -73,18 +73,23 @@ async def note_body_started(request: web.Request, response: web.StreamResponse) 
     headers["X-Content-Type-Options"] = "nosniff"
 
 
+def exemplar(request: web.Request) -> dict[str, str]:
+    """What leads from a measurement to the lines of the log about it."""
+    return {"request_id": request[keys.REQUEST_ID]}
+
+
 @web.middleware
 async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id, count it and its time by route."""
     request[keys.REQUEST_ID] = secrets.token_hex(8)  # never the client's: two could have the same
-    REQUEST_ID.set(request[keys.REQUEST_ID])
     metrics = request.app[keys.METRICS]
     resource = request.match_info.route.resource
     route = request[keys.ROUTE] = resource.canonical if resource is not None else UNKNOWN
     began = time.monotonic()
     status = BROKEN
     try:
-        response = await handler(request)
+        with about(request_id=request[keys.REQUEST_ID]):
+            response = await handler(request)
         status = str(response.status)
     except (asyncio.CancelledError, ConnectionError):  # aiohttp logs only what was answered
         request.setdefault(keys.OUTCOME, CLIENT_GONE)
@@ -92,7 +97,7 @@ async def measured(request: web.Request, handler: Handler) -> web.StreamResponse
         raise
     finally:
         metrics.requests.labels(route, request.method, status).inc()
-        metrics.request_seconds.labels(route).observe(time.monotonic() - began)
+        metrics.request_seconds.labels(route).observe(time.monotonic() - began, exemplar(request))
     return response
 
 

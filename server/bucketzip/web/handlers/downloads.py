@@ -29,6 +29,7 @@ from bucketzip.web import keys
 from bucketzip.web.bodies import idempotency_key, read_body
 from bucketzip.web.disposition import attachment
 from bucketzip.web.handlers.links import compression_of, told, url_of
+from bucketzip.web.middleware import exemplar
 from bucketzip.web.permission import require_permitted
 from bucketzip.web.ranges import Asked, Outcome, decide
 from bucketzip.web.send import ResponseSink
@@ -54,7 +55,7 @@ async def create(request: web.Request) -> web.Response:
     async with downloads.opened(link):  # raises what planning ended with
         pass
     if new:
-        app[keys.METRICS].plan_seconds.observe(time.monotonic() - began)
+        app[keys.METRICS].plan_seconds.observe(time.monotonic() - began, exemplar(request))
     return web.json_response(told(request, link), status=201 if new else 200, headers=headers)
 
 
@@ -136,10 +137,8 @@ async def _send_compressed(
 ) -> web.StreamResponse:
     sink = ResponseSink(request, response, None)
     async with _watched(request, link, opened, None) as sent:
-        with (
-            opened.reading() as pump,
-            opened.deflating(compression, request.app[keys.COMPRESSOR], pump, sink) as deflating,
-        ):
+        archive, compressor = opened.compressed(compression), request.app[keys.COMPRESSOR]
+        with opened.deflating(archive, compressor, opened.to_client(sink)) as (pump, deflating):
             try:
                 await pump.prime()
                 await response.prepare(request)
@@ -168,7 +167,7 @@ async def _watched(
         async with app[keys.DOWNLOADS].revocations.heeded(link.id):
             yield sent
         outcome = "complete"
-        metrics.download_seconds.observe(time.monotonic() - began)
+        metrics.download_seconds.observe(time.monotonic() - began, exemplar(request))
     except ClientStalled:
         outcome = "stalled"
         raise
@@ -193,6 +192,7 @@ async def _watched(
             "download",
             extra={
                 "link": link.id,
+                "archive": link.filename,
                 "outcome": outcome,
                 "bytes": sent.bytes,
                 "of_bytes": length,

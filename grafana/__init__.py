@@ -1,0 +1,1 @@
+"""The Grafana dashboard, made of typed objects: `make dashboard` writes it."""

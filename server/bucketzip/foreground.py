@@ -1,0 +1,50 @@
+"""One archive job, run to its end by the process that wants it. No server is needed."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from bucketzip.errors import BucketzipError, ContentMismatch
+from bucketzip.jobs.model import Job
+from bucketzip.machine import Machine
+
+ABANDON_SECONDS = 15.0
+"""How long it may take to undo a job. An upload that is still there then has to be aborted by others."""
+
+
+class End(NamedTuple):
+    """What came of it."""
+
+    job: Job | None
+    """None where there was nothing to do."""
+    left_behind: bool
+    """Whether an upload is in S3 that could not be aborted."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nobody needs anything of its state. A CRC that was refuted will not be trusted by the next run."""
+        refuted = self.job is not None and self.job.error_code == ContentMismatch.code
+        return not self.left_behind and not refuted
+
+
+async def watched(machine: Machine, job: Job, tell: Callable[[Job], object]) -> Job:
+    """The job at its end, while the machine's runner runs; `tell` is called whenever it changed."""
+    async for now in machine.jobs.watch(job.id):
+        job = now
+        tell(job)
+    return job
+
+
+async def abandon(machine: Machine, job: Job) -> None:
+    """Have the job undone, by the machine's runner; what keeps it from that is for who made the job to say."""
+    with suppress(BucketzipError, TimeoutError):
+        async with asyncio.timeout(ABANDON_SECONDS):
+            await machine.jobs.cancel(job.id, "abandoned")
+            await watched(machine, job, lambda _: None)
+
+
+async def end_of(machine: Machine, job: Job | None) -> End:
+    """What came of the job, once its leftovers in S3 were tried to be aborted."""
+    await machine.leftovers.abort()
+    return End(job, await machine.jobs.have_leftovers())
