@@ -22,7 +22,7 @@ const ICONS = {
 export function h(name, ...rest) {
   const [tag, ...classes] = name.split(".");
   const element = document.createElement(tag);
-  element.classList.add(...classes);
+  if (classes.length) element.className = classes.join(" ");
   const given = rest[0]?.constructor === Object ? rest.shift() : {};
   for (const [key, value] of Object.entries(given)) {
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
