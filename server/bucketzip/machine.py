@@ -18,12 +18,12 @@ from bucketzip.accounts import OpenAccounts
 from bucketzip.jobs.accounts import WritingAccount
 from bucketzip.jobs.archive_job import ArchivePlanning
 from bucketzip.jobs.archives import Archives
-from bucketzip.jobs.execution import BUILDS_AT_ONCE, COPIES_AT_ONCE, Widths
-from bucketzip.jobs.job_run import Tools
+from bucketzip.jobs.kinds import Tools
 from bucketzip.jobs.links import ResultLinks
 from bucketzip.jobs.ports import JobMetrics
 from bucketzip.jobs.runner import Runner
 from bucketzip.jobs.undo import Leftovers
+from bucketzip.jobs.widths import Widths
 from bucketzip.metrics import Metrics
 from bucketzip.networks import parse_networks
 from bucketzip.notify.acceptance import Acceptance
@@ -138,8 +138,7 @@ async def open_machine(
             {Kind.CALLBACK: Callbacks(key, networks, tls), Kind.EMAIL: Mail(_mail_server(settings), tls)},
             metrics.deliveries,
         )
-        receipts = Receipts(database)
-        widths = Widths(asyncio.Semaphore(COPIES_AT_ONCE), asyncio.Semaphore(BUILDS_AT_ONCE))
+        receipts, widths = Receipts(database), Widths.of(settings.part_bytes)
 
         def tools(account: WritingAccount) -> Tools:
             return Tools(
@@ -149,11 +148,13 @@ async def open_machine(
                     account,
                     manifests,
                     most_built_bytes=settings.part_bytes,
+                    compressed_part_bytes=settings.compressed_part_bytes,
                     most_entries=settings.most_entries,
                 ),
                 account.archives,
                 account.engine,
                 account.multipart,
+                compressor,
                 widths,
                 JobMetrics(metrics.archives_ended, metrics.archive_seconds, metrics.archive_bytes),
                 settings.job_patience_seconds,
