@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from bucketzip.cli import main
+from bucketzip.commands import COMMANDS
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["bucketzip.commands.serve", "bucketzip.commands.work", "bucketzip.commands.zip"])
+_context.set_forkserver_preload([f"bucketzip.commands.{name.replace('-', '_')}" for name in COMMANDS])
 
 
 class Forked:
