@@ -18,12 +18,12 @@ from bucketzip.accounts import OpenAccounts
 from bucketzip.jobs.accounts import WritingAccount
 from bucketzip.jobs.archive_job import ArchivePlanning
 from bucketzip.jobs.archives import Archives
-from bucketzip.jobs.execution import Widths
-from bucketzip.jobs.job_run import Tools
+from bucketzip.jobs.kinds import Tools
 from bucketzip.jobs.links import ResultLinks
 from bucketzip.jobs.ports import JobMetrics
 from bucketzip.jobs.runner import Runner
 from bucketzip.jobs.undo import Leftovers
+from bucketzip.jobs.widths import Widths
 from bucketzip.metrics import Metrics
 from bucketzip.networks import parse_networks
 from bucketzip.notify.acceptance import Acceptance
@@ -32,6 +32,7 @@ from bucketzip.notify.event import Events
 from bucketzip.notify.mail import Mail, MailServer
 from bucketzip.notify.sender import Sender
 from bucketzip.plan.accounts import Accounts
+from bucketzip.plan.activity import Activity
 from bucketzip.plan.downloads import Downloads
 from bucketzip.plan.endpoints import AllowedEndpoints
 from bucketzip.plan.sealing import Given, Sealing
@@ -50,6 +51,7 @@ from bucketzip.state.manifests import Manifests
 from bucketzip.state.probes import Probes
 from bucketzip.state.processes import join_processes
 from bucketzip.state.receipts import Receipts
+from bucketzip.state.running import RunningDownloads
 from bucketzip.state.tokens import Tokens
 from bucketzip.state.users import Users
 from bucketzip.transfer.budget import Budget
@@ -137,8 +139,7 @@ async def open_machine(
             {Kind.CALLBACK: Callbacks(key, networks, tls), Kind.EMAIL: Mail(_mail_server(settings), tls)},
             metrics.deliveries,
         )
-        receipts = Receipts(database)
-        widths = Widths.of(settings.part_bytes)
+        receipts, widths = Receipts(database), Widths.of(settings.part_bytes)
 
         def tools(account: WritingAccount) -> Tools:
             return Tools(
@@ -148,11 +149,13 @@ async def open_machine(
                     account,
                     manifests,
                     most_built_bytes=settings.part_bytes,
+                    compressed_part_bytes=settings.compressed_part_bytes,
                     most_entries=settings.most_entries,
                 ),
                 account.archives,
                 account.engine,
                 account.multipart,
+                compressor,
                 widths,
                 JobMetrics(metrics.archives_ended, metrics.archive_seconds, metrics.archive_bytes),
                 settings.job_patience_seconds,
@@ -173,6 +176,7 @@ async def open_machine(
             manifests,
             accounts,
             shared.processes,
+            Activity(RunningDownloads(database, shared.processes)),
             capabilities=capabilities,
             sealing=sealing,
             ways=metrics.crcs,

@@ -1,4 +1,4 @@
-"""Making the parts of one archive that are not there yet, by kinds, none of which waits for a later one.
+"""Making the parts of a stored archive that are not there yet, by kinds, none of which waits for a later one.
 
 1.  Copies, and content that is built without records: they wait for nothing, and tell the CRCs of large entries.
 2.  Entries with their headers. A header in front of content that was copied waits for the CRC that the copy tells.
@@ -13,81 +13,40 @@ import asyncio
 import struct
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Self
 
 from bucketzip.archive.crc import crc32
-from bucketzip.archive.parts import Kind, Part
-from bucketzip.archive.pieces import PieceMismatch, Pieces, joined
+from bucketzip.archive.parts import Kind, Part, bytes_through_host
+from bucketzip.archive.pieces import PieceMismatch, Pieces
 from bucketzip.archive.segments import Span
 from bucketzip.errors import AccessDenied, BucketzipError, ContentMismatch, Unsupported
 from bucketzip.jobs.building import Told, read_content, write_records
-from bucketzip.jobs.patience import Patience
-from bucketzip.jobs.ports import Done, Multipart, Upload
-from bucketzip.jobs.room import Room
-from bucketzip.state.receipts import Receipt, Receipts
+from bucketzip.jobs.patience import first_of
+from bucketzip.jobs.ports import Done
+from bucketzip.jobs.progress import Outcome, Progress
+from bucketzip.jobs.receipted import Receipted
+from bucketzip.jobs.widths import BUILDS_AT_ONCE, COPIES_AT_ONCE, Widths
+from bucketzip.state.receipts import Receipt
 from bucketzip.transfer.opened import Opened
 from bucketzip.transfer.ports import LabelledCounter
 from bucketzip.transfer.pump import Engine
 
 _PIECE = struct.Struct("<IQQI")
 
-COPIES_AT_ONCE = 16
-READS_AT_ONCE = 2
-BUILDS_AT_ONCE = 2 * READS_AT_ONCE
-"""By all jobs of a process together, as are the others: while as many are read, as many that were are sent."""
-LONGEST_AT_ONCE = 2
-"""Built parts are made in memory: fewer of them where they are as long as may be."""
-
-
-@dataclass(frozen=True)
-class Widths:
-    """How much is done side by side, by all jobs of the machine together."""
-
-    copies: asyncio.Semaphore
-    room: Room
-    """For parts that are built."""
-    reads: asyncio.Semaphore
-    """Of these, those whose content is not there yet."""
-
-    @classmethod
-    def of(cls, part_bytes: int) -> Self:
-        """With memory for parts of so many bytes."""
-        return cls(
-            asyncio.Semaphore(COPIES_AT_ONCE),
-            Room(BUILDS_AT_ONCE, LONGEST_AT_ONCE * part_bytes),
-            asyncio.Semaphore(READS_AT_ONCE),
-        )
-
 
 @dataclass
-class Progress:
-    """What is done."""
+class StoredExecution:
+    """Implements `kinds.Execution`. `parts[number - 1]` is part `number`."""
 
-    copied_bytes: int = 0
-    built_bytes: int = 0
-    entries: int = 0
-    """Whose last byte is there."""
-
-
-@dataclass
-class Execution:
-    """Of one job. `parts[number - 1]` is part `number`."""
-
-    job_id: str
     opened: Opened
     engine: Engine
     parts: Sequence[Part]
-    upload: Upload
-    multipart: Multipart
-    receipts: Receipts
+    there: Receipted
     widths: Widths
-    patience: Patience
+    progress: Progress
     sent_bytes: LabelledCounter
     """By way."""
-    have: dict[int, Receipt] = field(default_factory=dict)
-    progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
         self._pieces = Pieces(self.opened.layout.manifest.sizes)
@@ -99,12 +58,12 @@ class Execution:
 
     async def replay(self) -> None:
         """Take up what was done before."""
-        for receipt in await self.receipts.all(self.job_id):
+        for receipt in await self.there.read():
             self._count(receipt, _told(receipt.pieces))
 
     async def run(self) -> None:
         """Make all parts without a receipt; raises what keeps one from being made."""
-        missing = [(part.kind, number) for number, part in enumerate(self.parts, 1) if number not in self.have]
+        missing = [(part.kind, number) for number, part in enumerate(self.parts, 1) if number not in self.there.have]
         self._missing = Counter(kind is Kind.DIRECTORY for kind, _ in missing)
         contents = [self.parts[number - 1].content for _, number in missing]
         self._untold = Counter(content.entry for content in contents if content is not None)
@@ -117,37 +76,34 @@ class Execution:
                 for _ in range(BUILDS_AT_ONCE):
                     group.create_task(self._work(builds))
         except ExceptionGroup as errors:  # the rest of the group was cancelled
-            raise _first(errors) from errors
-
-    def whole_crc(self) -> int:
-        """Of the archive, by its parts."""
-        return joined((done.crc, done.size) for _, done in self.done())
-
-    def done(self) -> list[tuple[int, Done]]:
-        """All parts, in order."""
-        return [(number, Done(*self.have[number][1:4])) for number in range(1, len(self.parts) + 1)]
+            raise first_of(errors) from errors
 
     async def forget_lost(self) -> list[int]:
         """Drop the receipts of parts that S3 does not have so; returns their numbers."""
-        listed = await self.patience.with_(lambda: self.multipart.listed(self.upload))
-        lost = [
-            number
-            for number, receipt in self.have.items()
-            # Some servers list parts that were copied without an ETag.
-            if not listed.get(number, set()) & {(receipt.etag, receipt.size), ("", receipt.size)}
-        ]
-        await self.receipts.drop(self.job_id, lost)
-        for number in lost:
-            self._discount(self.have.pop(number))
+        lost = await self.there.lost()
+        for receipt in await self.there.drop(lost):
+            self._discount(receipt)
         return lost
+
+    def outcome(self) -> Outcome:
+        """What all parts are."""
+        layout = self.opened.layout
+        return Outcome(
+            bytes=layout.size,
+            parts=len(self.parts),
+            copied_bytes=layout.size - bytes_through_host(self.parts),
+            source_bytes=sum(layout.manifest.sizes),
+            stored=len(layout.manifest),
+            deflated=0,
+        )
 
     async def _work(self, numbers: Iterable[int]) -> None:
         for number in numbers:
             part = self.parts[number - 1]
             await self._others_told(part)  # takes no room: those who tell may need it
-            done, told = await self.patience.with_(partial(self._make, number, part))
+            done, told = await self.there.patience.with_(partial(self._make, number, part))
             receipt = Receipt(number, *done, _packed(told))
-            await self.patience.with_(partial(self.receipts.keep, self.job_id, receipt))
+            await self.there.keep(receipt)
             self._count(receipt, told)
             self.sent_bytes.labels(self._way(number)).inc(receipt.size)
             async with self._one_more:
@@ -180,8 +136,8 @@ class Execution:
         source = self.opened.layout.manifest.source(span.entry)
         assert not isinstance(source, bytes)
         try:
-            done = await self.multipart.copy(
-                self.upload, number, source, (span.start, span.stop), whole=self._is_whole(span)
+            done = await self.there.multipart.copy(
+                self.there.upload, number, source, (span.start, span.stop), whole=self._is_whole(span)
             )
         except (AccessDenied, Unsupported) as error:
             raise CopyRefused(source.bucket, error) from error
@@ -196,10 +152,9 @@ class Execution:
             if crcs.get(entry) is None:
                 await self.opened.learner.learned(entry)
         await write_records(layout, crcs, part, body)
-        return await self.multipart.put(self.upload, number, memoryview(body), crc32(body)), told
+        return await self.there.multipart.put(self.there.upload, number, memoryview(body), crc32(body)), told
 
     def _count(self, receipt: Receipt, told: Told) -> None:
-        self.have[receipt.part] = receipt
         self._tell(told)
         self._add(receipt, told, 1)
 
@@ -245,9 +200,3 @@ def _packed(told: Told) -> bytes:
 
 def _told(pieces: bytes) -> Told:
     return [(Span(*piece), crc) for *piece, crc in _PIECE.iter_unpack(pieces)]
-
-
-def _first(errors: ExceptionGroup[Exception]) -> Exception:
-    """The first error of a group of groups."""
-    error = errors.exceptions[0]
-    return _first(error) if isinstance(error, ExceptionGroup) else error
