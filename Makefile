@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 IMAGE_PACKAGES := $(shell sed 's/\#.*//' tests/image/apt-packages.txt)
 TEST_PACKAGES := $(shell sed 's/\#.*//' tests/apt-packages.txt)
-# Other S3 servers that tests talk to, each in an environment of its own: what they need does not go together.
-SERVERS := localstack swift
+# Other S3 servers that tests talk to, and a class that ours stands in for, each in an environment of its own: what they
+# need does not go together. NAME.overrides, where there is one, says what of that is not needed here.
+SERVERS := localstack swift s3-simple-compress
 # Ansible, linters and a stand-in for EC2, for the image.
 IMAGE_TOOLS := $(VENV)/servers/image
 
@@ -62,7 +63,9 @@ lock: $(BIN)/uv ## write requirements.lock from pyproject.toml (UPGRADE=1 takes 
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) -o requirements.lock
 	for server in $(SERVERS); do \
-		$(BIN)/uv pip compile tests/servers/$$server.in --universal --python-version 3.11 --generate-hashes \
+		overrides=tests/servers/$$server.overrides; \
+		$(BIN)/uv pip compile tests/servers/$$server.in $$(test ! -f $$overrides || echo --override $$overrides) \
+			--universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) -o tests/servers/$$server.lock || exit 1; \
 	done
 	$(BIN)/uv pip compile tests/image/tools.in --universal --python-version 3.11 --generate-hashes \
@@ -98,7 +101,7 @@ $(VENV)/servers/%/installed: tests/servers/%.lock
 	@echo 'installing $* for the tests'
 	@rm -rf $(@D)
 	@$(PYTHON) -m venv $(@D)
-	@$(@D)/bin/pip install --quiet --disable-pip-version-check --use-pep517 --require-hashes -r $<
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --use-pep517 --no-deps --require-hashes -r $<
 	@$(prepare_$*)
 	@touch $@
 

@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 
 from bucketzip.cli import main
+from tests.forked import Forked
 
 COMMAND = str(Path(sys.executable).with_name("bucketzip"))
 
@@ -72,7 +73,7 @@ async def ran(environment: Mapping[str, str], work: Path, *arguments: str, **mor
 class Serving:
     """`bucketzip serve` on a free port."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, process: Forked, log: Path) -> None:
         self.process = process
         self.work = log.parent
         self._log = log
@@ -108,19 +109,15 @@ class Serving:
 def serving(s3: Mapping[str, str], work: Path, *options: str, **variables: str) -> Iterator[Serving]:
     """Run it in the directory `work`, on the S3 that the variables `s3` name. Nobody here needs a token by default."""
     log = work / "log"
+    environment = {**os.environ, "BUCKETZIP_TRUSTED_CIDRS": "127.0.0.0/8", **s3, **variables}
     with log.open("wb") as file:
-        process = subprocess.Popen(
-            [COMMAND, "serve", "--port", "0", *options],
-            cwd=work,
-            env={**os.environ, "BUCKETZIP_TRUSTED_CIDRS": "127.0.0.0/8", **s3, **variables},
-            stdout=file,
-            stderr=file,
-        )
+        process = Forked(["serve", "--port", "0", *options], work, environment, file.fileno())
     try:
         yield Serving(process, log)
     finally:
         process.kill()
         process.wait()
+        process.close()
 
 
 class Called(NamedTuple):

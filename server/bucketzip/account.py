@@ -5,11 +5,13 @@ credentials -> S3 client -> ranged readers -> engine -> archives that are sent
 """
 
 import ssl
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
+from bucketzip.in_memory import File, FilesInMemory
 from bucketzip.jobs.accounts import WritingAccount
 from bucketzip.metrics import Metrics
 from bucketzip.plan.discovery import Discovery
@@ -165,6 +167,19 @@ async def open_account(shared: Shared, whose: Identity) -> AsyncIterator[Writing
             origin=whose.origin,
             multipart=S3Multipart(s3, prober),
         )
+
+
+@asynccontextmanager
+async def open_account_of_files(
+    files: Sequence[File], shared: Shared, whose: Identity
+) -> AsyncIterator[WritingAccount]:
+    """The account, with files of this process in place of its objects: they go into its buckets."""
+    objects = FilesInMemory(files, mtime=int(time.time()))
+    async with open_account(shared, whose) as account:
+        engine = replace(account.engine, reader=objects)
+        archives = OpenArchives(shared.manifests.open, engine, account.crc_memory, None)
+        async with archives.running():
+            yield replace(account, catalog=objects, engine=engine, archives=archives, copies=False)
 
 
 def _count_lookups(metrics: Metrics, hits: int, misses: int) -> None:

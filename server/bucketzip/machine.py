@@ -18,12 +18,12 @@ from bucketzip.accounts import OpenAccounts
 from bucketzip.jobs.accounts import WritingAccount
 from bucketzip.jobs.archive_job import ArchivePlanning
 from bucketzip.jobs.archives import Archives
-from bucketzip.jobs.execution import BUILDS_AT_ONCE, COPIES_AT_ONCE, Widths
-from bucketzip.jobs.job_run import Tools
+from bucketzip.jobs.kinds import Tools
 from bucketzip.jobs.links import ResultLinks
 from bucketzip.jobs.ports import JobMetrics
 from bucketzip.jobs.runner import Runner
 from bucketzip.jobs.undo import Leftovers
+from bucketzip.jobs.widths import Widths
 from bucketzip.metrics import Metrics
 from bucketzip.networks import parse_networks
 from bucketzip.notify.acceptance import Acceptance
@@ -32,6 +32,7 @@ from bucketzip.notify.event import Events
 from bucketzip.notify.mail import Mail, MailServer
 from bucketzip.notify.sender import Sender
 from bucketzip.plan.accounts import Accounts
+from bucketzip.plan.activity import Activity
 from bucketzip.plan.downloads import Downloads
 from bucketzip.plan.endpoints import AllowedEndpoints
 from bucketzip.plan.sealing import Given, Sealing
@@ -49,11 +50,14 @@ from bucketzip.state.manifests import Manifests
 from bucketzip.state.probes import Probes
 from bucketzip.state.processes import join_processes
 from bucketzip.state.receipts import Receipts
+from bucketzip.state.running import RunningDownloads
 from bucketzip.state.tokens import Tokens
 from bucketzip.state.users import Users
 from bucketzip.transfer.budget import Budget
 from bucketzip.transfer.compressor import Compressor
 from bucketzip.watch import Watch
+
+OpenOwn = Callable[[Shared, Identity], AbstractAsyncContextManager[WritingAccount]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +86,13 @@ class Machine:
 
 
 @asynccontextmanager
-async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Machine]:
-    """Started top to bottom, stopped bottom to top."""
+async def open_machine(
+    settings: Settings, metrics: Metrics, identity: Identity | None = None, open_own: OpenOwn = open_account
+) -> AsyncIterator[Machine]:
+    """Started top to bottom, stopped bottom to top.
+
+    `identity` is who it is, by default whoever botocore finds; `open_own` opens the account of that.
+    """
     async with AsyncExitStack() as stack:
         manifests = await asyncio.to_thread(
             Manifests, settings.state_dir / "manifests", most_bytes=settings.manifests_bytes
@@ -110,10 +119,9 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
         )
         stack.callback(compressor.close)
         metrics.deflate_threads_busy.set_function(lambda: compressor.busy)
-        keeper = CredentialKeeper()
-        metrics.credentials_expiry.set_function(lambda: keeper.expiry)
-        ours = Identity(keeper=keeper, where=Where(await default_region(keeper)))
-        own = await stack.enter_async_context(open_account(shared, ours))
+        ours = identity or await _by_default()
+        metrics.credentials_expiry.set_function(lambda: ours.keeper.expiry)
+        own = await stack.enter_async_context(open_own(shared, ours))
 
         def open_given(given: Given) -> AbstractAsyncContextManager[WritingAccount]:
             return open_account(shared, identity_of(given, ours, sealing, endpoints))
@@ -130,8 +138,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             {Kind.CALLBACK: Callbacks(key, networks, tls), Kind.EMAIL: Mail(_mail_server(settings), tls)},
             metrics.deliveries,
         )
-        receipts = Receipts(database)
-        widths = Widths(asyncio.Semaphore(COPIES_AT_ONCE), asyncio.Semaphore(BUILDS_AT_ONCE))
+        receipts, widths = Receipts(database), Widths.of(settings.part_bytes)
 
         def tools(account: WritingAccount) -> Tools:
             return Tools(
@@ -141,11 +148,13 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
                     account,
                     manifests,
                     most_built_bytes=settings.part_bytes,
+                    compressed_part_bytes=settings.compressed_part_bytes,
                     most_entries=settings.most_entries,
                 ),
                 account.archives,
                 account.engine,
                 account.multipart,
+                compressor,
                 widths,
                 JobMetrics(metrics.archives_ended, metrics.archive_seconds, metrics.archive_bytes),
                 settings.job_patience_seconds,
@@ -166,6 +175,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             manifests,
             accounts,
             shared.processes,
+            Activity(RunningDownloads(database, shared.processes)),
             capabilities=capabilities,
             sealing=sealing,
             ways=metrics.crcs,
@@ -200,8 +210,13 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             capabilities=capabilities,
             cursors=Cursors(key),
             probes=Probes(database),
-            check_credentials=keeper.current,
+            check_credentials=ours.keeper.current,
         )
+
+
+async def _by_default() -> Identity:
+    keeper = CredentialKeeper()
+    return Identity(keeper=keeper, where=Where(await default_region(keeper)))
 
 
 def _measure(shared: Shared) -> None:

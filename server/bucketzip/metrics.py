@@ -156,7 +156,8 @@ class Metrics:
         )
         self.archive_bytes = Counter(
             "bucketzip_archive_bytes_total",
-            "Bytes of archives written into buckets, part by part: copied (inside S3), built (in this process).",
+            "Bytes of archives written into buckets, part by part: copied (inside S3), built (in this process), "
+            "compressed (built of compressed entries).",
             ["way"],
             registry=registry,
         )

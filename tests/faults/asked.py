@@ -10,6 +10,8 @@ ON_BUCKET = {
     ("GET", "versions"): "ListObjectVersions",
     ("GET", "versioning"): "GetBucketVersioning",
     ("GET", "uploads"): "ListMultipartUploads",
+    ("GET", "lifecycle"): "GetBucketLifecycleConfiguration",
+    ("GET", "encryption"): "GetBucketEncryption",
     ("HEAD", ""): "HeadBucket",
 }
 ON_OBJECT = {

@@ -170,6 +170,15 @@ async def test_what_is_wrong_is_said(stub_server: Server, stub: LyingS3, route: 
     assert "allow s3:ListBucket on the bucket" in detail
 
 
+async def test_a_listing_that_lacks_something_is_no_listing(stub_server: Server, stub: LyingS3) -> None:
+    stub.objects.put("a", b"1")
+    stub.on(does("ListObjectsV2"), lies.edited(("<Size>1</Size>", "")))
+    for route in ("objects", "totals"):
+        status, code, detail = await refused(stub_server, f"/buckets/stub/{route}")
+        assert (status, code) == (502, "s3_error")
+        assert "'Size'" in detail
+
+
 async def test_a_page_has_its_limits(stub_server: Server) -> None:
     for limit in ("0", "1001", "-1", "x"):
         assert (await refused(stub_server, "/buckets/stub/objects", limit=limit))[:2] == (400, "invalid_request")

@@ -19,7 +19,7 @@ from bucketzip.errors import BucketzipError
 from bucketzip.logs import configure
 from bucketzip.plan.preview import preview
 from bucketzip.plan.request import ZipRequest
-from bucketzip.s3.buckets import all_buckets
+from bucketzip.s3.browsing import S3Browser
 from bucketzip.s3.client import S3, open_s3
 from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.s3.listing import S3Catalog
@@ -113,7 +113,7 @@ def _request(options: argparse.Namespace) -> ZipRequest | None:
 async def _told(request: ZipRequest | None, settings: Settings, lines: Lines) -> int:
     async with _s3() as s3:
         if request is None:
-            async for bucket in all_buckets(s3):
+            for bucket in await S3Browser(s3).buckets():
                 lines.bucket(bucket)
             return 0
         catalog = S3Catalog(s3, s3.keeper, Versions(s3, wanted=settings.pin_versions))

@@ -6,9 +6,9 @@ import sys
 import time
 from typing import Protocol
 
+from bucketzip.plan.browsing import Bucket
 from bucketzip.plan.catalog import Listed
 from bucketzip.plan.preview import Entry, Totals
-from bucketzip.s3.buckets import BucketFound
 from bucketzip.terminal import entries, printable
 
 SKIP = "`bucketzip zip` refuses that, unless it is asked with --on-missing skip"
@@ -17,7 +17,7 @@ SKIP = "`bucketzip zip` refuses that, unless it is asked with --on-missing skip"
 class Lines(Protocol):
     """Where what was found goes."""
 
-    def bucket(self, found: BucketFound) -> None: ...
+    def bucket(self, found: Bucket) -> None: ...
 
     def entry(self, entry: Entry) -> None: ...
 
@@ -51,12 +51,13 @@ class TextLines:
         self._totals_to = sys.stdout if options.summary else sys.stderr
         self._left_out = _LeftOut()
 
-    def bucket(self, found: BucketFound) -> None:
-        sys.stdout.write(f"{found.created_at:%Y-%m-%d %H:%M:%S}  {printable(found.name)}\n")
+    def bucket(self, found: Bucket) -> None:
+        made = "" if found.created_at is None else _time("%Y-%m-%d %H:%M:%S", found.created_at)
+        sys.stdout.write(f"{made:19}  {printable(found.name)}\n")
 
     def entry(self, entry: Entry) -> None:
         if not self._summary:
-            made = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(entry.mtime))
+            made = _time("%Y-%m-%d %H:%M:%S", entry.mtime)
             sys.stdout.write(f"{entry.size:>17,}  {made}  {printable(entry.name)}\n")
 
     def left_out(self, bucket: str, listed: Listed, why: str) -> None:
@@ -90,8 +91,9 @@ class JsonLines:
         self._names_excluded = options.excluded
         self._left_out = _LeftOut()
 
-    def bucket(self, found: BucketFound) -> None:
-        _write({"type": "bucket", "name": found.name, "created_at": f"{found.created_at:%Y-%m-%dT%H:%M:%SZ}"})
+    def bucket(self, found: Bucket) -> None:
+        created = None if found.created_at is None else _time("%Y-%m-%dT%H:%M:%SZ", found.created_at)
+        _write({"type": "bucket", "name": found.name, "created_at": created})
 
     def entry(self, entry: Entry) -> None:
         if self._summary:
@@ -102,7 +104,7 @@ class JsonLines:
                 "type": "entry",
                 "name": entry.name,
                 "bytes": entry.size,
-                "modified": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(entry.mtime)),
+                "modified": _time("%Y-%m-%dT%H:%M:%SZ", entry.mtime),
                 "source": f"s3://{source.bucket}/{source.key}" if source else None,
                 "version_id": source.version_id or None if source else None,
             }
@@ -132,3 +134,7 @@ class JsonLines:
 
 def _write(line: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _time(form: str, seconds: int) -> str:
+    return time.strftime(form, time.gmtime(seconds))
