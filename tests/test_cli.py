@@ -110,6 +110,8 @@ async def refused(base: str) -> bool:
             _, writer = await asyncio.open_connection(parts.hostname, parts.port)
         except ConnectionRefusedError:
             return True
+        except ConnectionResetError:  # it waited to be accepted when the socket was closed
+            continue
         writer.close()
         await asyncio.sleep(0.02)
     return False

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -34,6 +35,7 @@ def run_apart(work: Coroutine[Any, Any, T]) -> T:
         return done.result()
     except KeyboardInterrupt:
         loop, task = begun.result()
-        loop.call_soon_threadsafe(task.cancel)
+        with suppress(RuntimeError):  # it has ended just now
+            loop.call_soon_threadsafe(task.cancel)
         wait([done])
         raise

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from bucketzip.errors import BucketzipError, ContentMismatch
+from bucketzip.errors import ArchiveFinished, ContentMismatch
 from bucketzip.jobs.model import Job
 from bucketzip.machine import Machine
 
-ABANDON_SECONDS = 15.0
-"""How long it may take to undo a job. An upload that is still there then has to be aborted by others."""
+ABANDON_SECONDS = 60.0
+"""How long it may take to undo a job. S3 may be slow, or away."""
 
 
 class End(NamedTuple):
@@ -36,12 +36,15 @@ async def watched(machine: Machine, job: Job, tell: Callable[[Job], object]) -> 
     return job
 
 
-async def abandon(machine: Machine, job: Job) -> None:
-    """Have the job undone, by the machine's runner; what keeps it from that is for who made the job to say."""
-    with suppress(BucketzipError, TimeoutError):
+async def abandon(machine: Machine, job: Job) -> bool:
+    """Have the job undone, while the machine's runner runs; returns whether that is done, and nothing is left in S3."""
+    with suppress(TimeoutError):
         async with asyncio.timeout(ABANDON_SECONDS):
-            await machine.jobs.cancel(job.id, "abandoned")
+            with suppress(ArchiveFinished):
+                await machine.jobs.cancel(job.id, "abandoned")
             await watched(machine, job, lambda _: None)
+            return not (await end_of(machine, job)).left_behind
+    return False
 
 
 async def end_of(machine: Machine, job: Job | None) -> End:

@@ -43,6 +43,7 @@ _log = logging.getLogger(__name__)
 OWNER = "ZippingS3"
 PATIENCE_SECONDS = 120.0
 """How long S3 may be away, unless BUCKETZIP_JOB_PATIENCE_SECONDS says otherwise: a server has more patience."""
+LEFT_BEHIND = "an unfinished upload could not be aborted; it is paid for until somebody does"
 
 NamedFile = tuple[str, io.BytesIO]
 M = TypeVar("M", bound=BaseModel)
@@ -197,7 +198,8 @@ class ZippingS3:
                 try:
                     job = await watched(machine, job, lambda job: tell(_progress(job)))
                 except BaseException:
-                    await abandon(machine, job)
+                    if not await abandon(machine, job):
+                        _log.warning("%s: %s", _destination(job), LEFT_BEHIND)
                     raise
             return _zipped(await end_of(machine, job))
 
@@ -207,8 +209,9 @@ class ZippingS3:
         if "job_patience_seconds" not in settings.model_fields_set:
             settings = settings.model_copy(update={"job_patience_seconds": PATIENCE_SECONDS})
         keeper = CredentialKeeper(self._find, self._whose)
-        where = Where(self._region or await default_region(keeper), self._endpoint)
-        async with open_machine(settings, Metrics(), Identity(keeper=keeper, where=where), open_own) as machine:
+        self._region = self._region or await default_region(keeper)
+        whose = Identity(keeper=keeper, where=Where(self._region, self._endpoint))
+        async with open_machine(settings, Metrics(), whose, open_own) as machine:
             machine.check_credentials()
             yield machine
 
@@ -264,13 +267,16 @@ def _zipped(end: End) -> Zipped:
     """What the job made; raises what it ended with."""
     job = end.job
     assert job is not None
-    left = f"an unfinished upload to s3://{job.bucket}/{job.key} could not be aborted, and is paid for until it is"
     if job.state is not State.SUCCEEDED or job.result is None:
         error = recorded(job.error_code or "", job.error_detail or f"it was {job.state}")
         if end.left_behind:
-            error.add_note(left)
+            error.add_note(LEFT_BEHIND)
         raise error
     if end.left_behind:
-        _log.warning(left)
+        _log.warning("%s: %s", _destination(job), LEFT_BEHIND)
     made = json.loads(job.result)
     return Zipped(**{name: made[name] for name in Zipped._fields})
+
+
+def _destination(job: Job) -> str:
+    return f"s3://{job.bucket}/{job.key}"

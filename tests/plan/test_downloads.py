@@ -15,6 +15,7 @@ from bucketzip.errors import SourceChanged
 from bucketzip.metrics import Metrics
 from bucketzip.plan import downloads as module
 from bucketzip.plan.accounts import Account
+from bucketzip.plan.activity import Activity
 from bucketzip.plan.browsing import Bucket, Level, Totals
 from bucketzip.plan.catalog import Catalog, Listed, Pages
 from bucketzip.plan.downloads import Downloads
@@ -27,6 +28,7 @@ from bucketzip.state.jobs import Jobs
 from bucketzip.state.links import Link, Links
 from bucketzip.state.manifests import GRACE_SECONDS, Manifests
 from bucketzip.state.processes import join_processes
+from bucketzip.state.running import RunningDownloads
 from bucketzip.transfer.budget import Budget
 from bucketzip.transfer.fetch import Fetch
 from bucketzip.transfer.opened import OpenArchives
@@ -127,6 +129,7 @@ async def process(directory: Path, catalog: Catalog, *, most_bytes: int = 1 << 2
             manifests,
             OnlyOne(catalog, manifests),
             processes,
+            Activity(RunningDownloads(database, processes)),
             capabilities=Capabilities(KEY),
             sealing=SEALING,
             ways=Metrics().crcs,

@@ -1,6 +1,7 @@
 """The class by itself: what it returns and refuses, where it may be called, and what it leaves behind."""
 
 import asyncio
+import inspect
 import io
 import os
 import signal
@@ -18,7 +19,8 @@ import bucketzip
 from bucketzip import ZippingS3
 from bucketzip.embedded import EmbeddedS3
 from bucketzip.errors import KeysRefused, NoCredentials, NoSuchBucket, SourceChanged
-from bucketzip.zipping_s3 import Progress
+from bucketzip.extra_args import FIELDS
+from bucketzip.zipping_s3 import Progress, Zipped
 from tests.bucket import Bucket
 from tests.faults import lies
 from tests.faults.content import Synthetic
@@ -27,6 +29,7 @@ from tests.test_zip_to_bucket import unanswered
 from tests.web.serving import stub_environment
 
 MIB = 1 << 20
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -255,13 +258,29 @@ print(made.bytes, peak_memory_bytes(os.getpid()) - before)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", script),
         env={**os.environ, **stub_environment(stub.endpoint_url), "BUCKETZIP_MEMORY_BYTES": str(16 * MIB)},
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await process.communicate()
     made_bytes, grown_bytes = map(int, out.split())
     assert made_bytes > 4 * 64 * MIB
     assert grown_bytes < 96 * MIB
+
+
+def test_all_of_it_is_documented() -> None:
+    text = (ROOT / "docs/zipping-s3.md").read_text()
+    for call in (ZippingS3.credentials, ZippingS3.s3_download_in_memory, ZippingS3.zipping_in_s3):
+        arguments = ", ".join(
+            _spelt(each) for each in inspect.signature(call).parameters.values() if each.name != "self"
+        )
+        assert f"`{call.__name__}({arguments}" in text.replace("*, ", "")
+    for name in (*FIELDS, *Zipped._fields, "url"):
+        assert f"`{name}`" in text
+    assert f"Progress({', '.join(Progress._fields)})" in text
+
+
+def _spelt(parameter: inspect.Parameter) -> str:
+    return parameter.name if parameter.default is parameter.empty else f"{parameter.name}={parameter.default}"
 
 
 def test_the_package_is_imported_without_it() -> None:

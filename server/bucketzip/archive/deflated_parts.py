@@ -19,12 +19,15 @@ def most_bytes(manifest: Manifest) -> int:
     return sum(map(bound, manifest.sizes)) + len(manifest) * sum(around) + 2 * names_bytes + len(end)
 
 
-def part_bytes(manifest: Manifest, limits: Limits = AWS) -> int:
-    """How long each part is at least, but for the last, so that there are parts enough. Raises ArchiveTooLarge."""
+def part_bytes(manifest: Manifest, wanted_bytes: int, limits: Limits = AWS) -> int:
+    """How long each part is at least, but for the last: as wanted, or longer so that there are parts enough.
+
+    Raises ArchiveTooLarge.
+    """
     most = most_bytes(manifest)
     if most > limits.most_archive_bytes:
         raise ArchiveTooLarge(
             f"the archive might have {most:,} bytes, and an upload holds {limits.most_archive_bytes:,}:"
             f" {limits.most_parts:,} parts of {limits.most_bytes:,}"
         )
-    return max(limits.built_bytes, -(-most // limits.most_parts))
+    return max(wanted_bytes, limits.least_bytes, -(-most // limits.most_parts))

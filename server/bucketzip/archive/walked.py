@@ -99,3 +99,9 @@ class Walked:
             at += length
         self.forms[first:stop] = checkpoint[at:]
         self._unpacked = self.entry
+
+
+def place(checkpoint: bytes) -> tuple[int, int]:
+    """The entry whose content comes next, as `Walked.entry`, and how much of it was written."""
+    entry, offset, *_ = _HEAD.unpack_from(checkpoint)
+    return entry, offset

@@ -10,7 +10,7 @@ from bucketzip.s3.client import S3, refuse_unsupported
 from bucketzip.s3.pages import Following, following_of
 
 if TYPE_CHECKING:  # stubs, for the type checker alone
-    from types_aiobotocore_s3.type_defs import ListObjectsV2OutputTypeDef, ObjectTypeDef
+    from types_aiobotocore_s3.type_defs import ObjectTypeDef
 
 LISTING_BUCKETS = "s3:ListAllMyBuckets"
 LISTING = "s3:ListBucket on the bucket"
@@ -42,32 +42,34 @@ class S3Browser:
 
     async def level(self, bucket: str, prefix: str, *, after: str, limit: int) -> Level:
         """A page of what lies directly below a prefix, but for the marker of the folder itself."""
-        answer, following = await self._page(bucket, prefix, after, {"Delimiter": "/", "MaxKeys": limit})
-        objects = [_shown(each) for each in answer.get("Contents", [])]
-        folders = [common["Prefix"] for common in answer.get("CommonPrefixes", [])]
-        return Level(folders, [each for each in objects if each.key != prefix], following)
+        page = await self._page(bucket, prefix, after, {"Delimiter": "/", "MaxKeys": limit})
+        return page._replace(objects=[each for each in page.objects if each.key != prefix])
 
     async def totals(self, bucket: str, prefix: str, *, after: str, most_keys: int, most_seconds: float) -> Totals:
         """How many objects begin with a prefix, and their bytes."""
         began = time.monotonic()
         entries = size = 0
         while True:
-            answer, after = await self._page(bucket, prefix, after, {})
-            entries += len(answer.get("Contents", []))
-            size += sum(each["Size"] for each in answer.get("Contents", []))
+            page = await self._page(bucket, prefix, after, {})
+            entries += len(page.objects)
+            size += sum(each.size for each in page.objects)
+            after = page.following
             if not after or entries >= most_keys or time.monotonic() - began >= most_seconds:
                 return Totals(entries, size, after)
 
-    async def _page(
-        self, bucket: str, prefix: str, after: str, asked: dict[str, Any]
-    ) -> "tuple[ListObjectsV2OutputTypeDef, str]":
+    async def _page(self, bucket: str, prefix: str, after: str, asked: dict[str, Any]) -> Level:
         refuse_unsupported(bucket)
         url = f"s3://{bucket}/{prefix}"
         more: Following = {"ContinuationToken": after} if after else {}
         request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, **asked, **more}
         answer = await ask(self._s3.keeper, url, lambda: self._s3.client.list_objects_v2(**request), allow=LISTING)
         following = following_of(answer, {"NextContinuationToken": "ContinuationToken"}, more, url)
-        return answer, following.get("ContinuationToken", "")
+        try:
+            objects = [_shown(each) for each in answer.get("Contents", [])]
+        except KeyError as error:
+            raise S3Error(f"{url}: S3 sent a listing of objects without {error}") from error
+        folders = [common["Prefix"] for common in answer.get("CommonPrefixes", [])]
+        return Level(folders, objects, following.get("ContinuationToken", ""))
 
     async def _ask_buckets(self, where: str, asked: dict[str, Any]) -> Any:
         return await ask(self._s3.keeper, where, lambda: self._s3.client.list_buckets(**asked), allow=LISTING_BUCKETS)

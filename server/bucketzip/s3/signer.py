@@ -3,20 +3,15 @@
 import asyncio
 import logging
 import os
-from typing import cast
 from urllib.parse import urlsplit
 
-from aiobotocore.config import AioConfig
-from botocore.exceptions import BotoCoreError, ClientError
-
-from bucketzip import __version__
 from bucketzip.errors import BucketzipError
 from bucketzip.plan.signer import Signer
 from bucketzip.s3.client import S3
 from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.s3.signing import Credentials
 from bucketzip.s3.single_flight import SingleFlight
-from bucketzip.s3.straight import StraightSession
+from bucketzip.s3.whoami import S3Whoami
 
 _log = logging.getLogger(__name__)
 
@@ -24,13 +19,6 @@ ASKING_SECONDS = 3.0
 """A private network may have a way to S3 and none to STS; somebody waits for the answer."""
 FAILED_SECONDS = 600.0
 """How long STS is left alone then."""
-_CONFIG = AioConfig(
-    connect_timeout=ASKING_SECONDS,
-    read_timeout=ASKING_SECONDS,
-    retries={"mode": "standard", "max_attempts": 1},
-    user_agent_extra=f"bucketzip/{__version__}",
-    http_session_cls=StraightSession,
-)
 
 
 class S3Signer:
@@ -39,6 +27,7 @@ class S3Signer:
     def __init__(self, s3: S3, region: str) -> None:
         self._s3 = s3
         self._region = region
+        self._whoami = S3Whoami(s3.keeper, region)
         self._known: tuple[Credentials, str | None] | None = None
         """The last keys that STS was asked about, and what it said."""
         self._again_at = 0.0
@@ -67,17 +56,15 @@ class S3Signer:
         now = asyncio.get_running_loop().time()
         if self._known is not None and self._known[0] == keys and (self._known[1] or now < self._again_at):
             return self._known[1]
-        arn = await self._asking.do(keys, lambda: self._ask(keeper))
+        arn = await self._asking.do(keys, self._ask)
         self._known, self._again_at = (keys, arn), asyncio.get_running_loop().time() + FAILED_SECONDS
         return arn
 
-    async def _ask(self, keeper: CredentialKeeper) -> str | None:
+    async def _ask(self) -> str | None:
         try:
             async with asyncio.timeout(ASKING_SECONDS):
-                session = await keeper.read_session("sts")
-                async with session.create_client("sts", region_name=self._region, config=_CONFIG) as sts:
-                    return cast("str", (await sts.get_caller_identity())["Arn"])
-        except (ClientError, BotoCoreError, OSError, TimeoutError) as error:
+                return await self._whoami.principal()
+        except (BucketzipError, TimeoutError) as error:
             _log.info("STS does not tell whose credentials these are: %s", error)
             return None
 

@@ -15,11 +15,6 @@ class DownloadLimits:
         self._per_user = per_user
         self._running: Counter[str] = Counter()
 
-    @property
-    def running(self) -> int:
-        """How many go on, of all users."""
-        return self._running.total()
-
     @contextmanager
     def admitted(self, owner: str) -> Iterator[None]:
         """One more, for as long as it goes on; raises TooBusy, TooManyDownloads."""

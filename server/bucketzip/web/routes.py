@@ -6,6 +6,7 @@ from bucketzip.web.access import for_metrics, public
 from bucketzip.web.handlers import (
     archives,
     buckets,
+    console,
     downloads,
     health,
     links,
@@ -58,4 +59,7 @@ def routes() -> list[web.RouteDef]:
         for_metrics(web.get("/metrics", health.metrics)),
         public(web.get("/openapi.yaml", openapi.openapi)),
         public(web.get("/docs", openapi.docs)),
+        public(web.get("/", console.home)),
+        public(web.get("/console", console.page)),
+        public(web.get("/console/{file}", console.file)),
     ]

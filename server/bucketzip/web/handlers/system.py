@@ -18,7 +18,7 @@ from bucketzip.web.times import utc
 
 
 async def show(request: web.Request) -> web.Response:
-    """GET /system. Budget, downloads and uptime are those of the process that answers."""
+    """GET /system. Budget and uptime are those of the process that answers."""
     app = request.app
     settings, own = app[keys.SETTINGS], app[keys.OWN]
     signer = await own.signer()
@@ -34,7 +34,7 @@ async def show(request: web.Request) -> web.Response:
             "credentials": _credentials(signer),
             "probes": _probes(await app[keys.PROBES].known(signer.endpoint), request[keys.CALLER]),
             "budget": {"bytes": own.engine.budget.total_bytes, "used_bytes": own.engine.budget.used_bytes},
-            "downloads": {"active": app[keys.DOWNLOAD_LIMITS].running},
+            "downloads": {"active": (await app[keys.DOWNLOADS].activity.counts()).total()},
             "jobs": {state.value: count for state, count in counts.items()},
             "processes": settings.processes,
             "state": {"bytes_free": disk.free},
