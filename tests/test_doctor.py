@@ -360,14 +360,15 @@ def test_wrong_usage(arguments: tuple[str, ...], why: str, call: Caller) -> None
 
 async def test_ctrl_c_leaves_no_upload(tmp_path: Path, stub: LyingS3) -> None:
     """Pressed on a terminal, while an upload of its own is open."""
-    stub.on(does("UploadPart"), lies.stalled(0))
+    stub.on(does("UploadPart"), lies.slow_first_byte(600))
+    (tmp_path / "tmp").mkdir()
     ours, theirs = pty.openpty()
     name = os.ttyname(theirs)
     arguments = ("doctor", "--destination", "s3://stub/out/")
     try:
         running = asyncio.create_task(
             installed(
-                stub_environment(stub.endpoint_url),
+                {**stub_environment(stub.endpoint_url), "TMPDIR": str(tmp_path / "tmp")},
                 tmp_path,
                 *arguments,
                 start_new_session=True,
@@ -386,3 +387,4 @@ async def test_ctrl_c_leaves_no_upload(tmp_path: Path, stub: LyingS3) -> None:
     assert done.status == 128 + signal.SIGINT
     assert "Traceback" not in done.said
     assert not stub.uploads_left
+    assert not list((tmp_path / "tmp").iterdir())
