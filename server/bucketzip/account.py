@@ -5,17 +5,20 @@ credentials -> S3 client -> ranged readers -> engine -> archives that are sent
 """
 
 import ssl
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
+from bucketzip.in_memory import File, FilesInMemory
 from bucketzip.jobs.accounts import WritingAccount
 from bucketzip.metrics import Metrics
 from bucketzip.plan.discovery import Discovery
 from bucketzip.plan.endpoints import AllowedEndpoints
 from bucketzip.plan.request import KeyCredentials
 from bucketzip.plan.sealing import Given, Sealing
+from bucketzip.s3.browsing import S3Browser
 from bucketzip.s3.client import Where, open_s3
 from bucketzip.s3.copied_crcs import CopiedCrcs
 from bucketzip.s3.credentials import CredentialKeeper, these_keys
@@ -28,6 +31,7 @@ from bucketzip.s3.reader_options import ReaderLimits, ReaderMetrics
 from bucketzip.s3.resolver import Resolver
 from bucketzip.s3.roles import assuming
 from bucketzip.s3.scratch import Place, Scratch
+from bucketzip.s3.signer import S3Signer
 from bucketzip.s3.small_objects import S3SmallObjects
 from bucketzip.s3.versions import Versions
 from bucketzip.settings import Settings
@@ -59,6 +63,8 @@ class Shared:
     blocks: BlockPool = field(default_factory=BlockPool)
     readers: set[S3RangeReader] = field(default_factory=set)
     """Of the accounts that are open."""
+    writers: set[S3Multipart] = field(default_factory=set)
+    """Of the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,8 +145,11 @@ async def open_account(shared: Shared, whose: Identity) -> AsyncIterator[Writing
                 resolver=Resolver(whose.where.permits) if whose.where.permits is not None else None,
             ).running()
         )
+        multipart = S3Multipart(s3, prober)
         shared.readers.add(reader)
+        shared.writers.add(multipart)
         stack.callback(shared.readers.discard, reader)
+        stack.callback(shared.writers.discard, multipart)
         engine = Engine(
             reader,
             shared.budget,
@@ -151,6 +160,8 @@ async def open_account(shared: Shared, whose: Identity) -> AsyncIterator[Writing
         )
         yield WritingAccount(
             catalog=S3Catalog(s3, keeper, Versions(s3, wanted=settings.pin_versions)),
+            browser=S3Browser(s3),
+            signer=S3Signer(s3, whose.where.region),
             discovery=lambda: Discovery(memory, remote, most_copied_bytes=settings.scratch_bytes),
             engine=engine,
             archives=await stack.enter_async_context(
@@ -159,8 +170,21 @@ async def open_account(shared: Shared, whose: Identity) -> AsyncIterator[Writing
             crc_memory=memory,
             small_objects=S3SmallObjects(s3),
             origin=whose.origin,
-            multipart=S3Multipart(s3, prober),
+            multipart=multipart,
         )
+
+
+@asynccontextmanager
+async def open_account_of_files(
+    files: Sequence[File], shared: Shared, whose: Identity
+) -> AsyncIterator[WritingAccount]:
+    """The account, with files of this process in place of its objects: they go into its buckets."""
+    objects = FilesInMemory(files, mtime=int(time.time()))
+    async with open_account(shared, whose) as account:
+        engine = replace(account.engine, reader=objects)
+        archives = OpenArchives(shared.manifests.open, engine, account.crc_memory, None)
+        async with archives.running():
+            yield replace(account, catalog=objects, engine=engine, archives=archives, copies=False)
 
 
 def _count_lookups(metrics: Metrics, hits: int, misses: int) -> None:

@@ -32,26 +32,33 @@ from bucketzip.notify.event import Events
 from bucketzip.notify.mail import Mail, MailServer
 from bucketzip.notify.sender import Sender
 from bucketzip.plan.accounts import Accounts
+from bucketzip.plan.activity import Activity
 from bucketzip.plan.downloads import Downloads
 from bucketzip.plan.endpoints import AllowedEndpoints
 from bucketzip.plan.sealing import Given, Sealing
 from bucketzip.s3.client import Where, default_region, tls_context
 from bucketzip.s3.credentials import CredentialKeeper
+from bucketzip.s3.multipart import PARTS_AT_ONCE
 from bucketzip.settings import PREFIX, Settings
 from bucketzip.state.capabilities import Capabilities
+from bucketzip.state.cursors import Cursors
 from bucketzip.state.database import open_database
 from bucketzip.state.deliveries import Deliveries, Kind
 from bucketzip.state.instance_key import load_instance_key
 from bucketzip.state.jobs import Jobs
 from bucketzip.state.links import Links
 from bucketzip.state.manifests import Manifests
+from bucketzip.state.probes import Probes
 from bucketzip.state.processes import join_processes
 from bucketzip.state.receipts import Receipts
+from bucketzip.state.running import RunningDownloads
 from bucketzip.state.tokens import Tokens
 from bucketzip.state.users import Users
 from bucketzip.transfer.budget import Budget
 from bucketzip.transfer.compressor import Compressor
 from bucketzip.watch import Watch
+
+OpenOwn = Callable[[Shared, Identity], AbstractAsyncContextManager[WritingAccount]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +80,20 @@ class Machine:
     users: Users
     tokens: Tokens
     capabilities: Capabilities
+    cursors: Cursors
+    probes: Probes
     check_credentials: Callable[[], object]
     """Raises what keeps this process from having any of its own."""
 
 
 @asynccontextmanager
-async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Machine]:
-    """Started top to bottom, stopped bottom to top."""
+async def open_machine(
+    settings: Settings, metrics: Metrics, identity: Identity | None = None, open_own: OpenOwn = open_account
+) -> AsyncIterator[Machine]:
+    """Started top to bottom, stopped bottom to top.
+
+    `identity` is who it is, by default whoever botocore finds; `open_own` opens the account of that.
+    """
     async with AsyncExitStack() as stack:
         manifests = await asyncio.to_thread(
             Manifests, settings.state_dir / "manifests", most_bytes=settings.manifests_bytes
@@ -106,10 +120,9 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
         )
         stack.callback(compressor.close)
         metrics.deflate_threads_busy.set_function(lambda: compressor.busy)
-        keeper = CredentialKeeper()
-        metrics.credentials_expiry.set_function(lambda: keeper.expiry)
-        ours = Identity(keeper=keeper, where=Where(await default_region(keeper)))
-        own = await stack.enter_async_context(open_account(shared, ours))
+        ours = identity or await _by_default()
+        metrics.credentials_expiry.set_function(lambda: ours.keeper.expiry)
+        own = await stack.enter_async_context(open_own(shared, ours))
 
         def open_given(given: Given) -> AbstractAsyncContextManager[WritingAccount]:
             return open_account(shared, identity_of(given, ours, sealing, endpoints))
@@ -126,7 +139,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             {Kind.CALLBACK: Callbacks(key, networks, tls), Kind.EMAIL: Mail(_mail_server(settings), tls)},
             metrics.deliveries,
         )
-        receipts, widths = Receipts(database), Widths()
+        receipts, widths = Receipts(database), Widths.of(settings.part_bytes)
 
         def tools(account: WritingAccount) -> Tools:
             return Tools(
@@ -163,6 +176,7 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             manifests,
             accounts,
             shared.processes,
+            Activity(RunningDownloads(database, shared.processes)),
             capabilities=capabilities,
             sealing=sealing,
             ways=metrics.crcs,
@@ -195,8 +209,15 @@ async def open_machine(settings: Settings, metrics: Metrics) -> AsyncIterator[Ma
             users=Users(database),
             tokens=Tokens(key),
             capabilities=capabilities,
-            check_credentials=keeper.current,
+            cursors=Cursors(key),
+            probes=Probes(database),
+            check_credentials=ours.keeper.current,
         )
+
+
+async def _by_default() -> Identity:
+    keeper = CredentialKeeper()
+    return Identity(keeper=keeper, where=Where(await default_region(keeper)))
 
 
 def _measure(shared: Shared) -> None:
@@ -209,6 +230,8 @@ def _measure(shared: Shared) -> None:
     metrics.connections.set_function(lambda: sum(each.open_connections for each in readers))
     metrics.waiting.set_function(lambda: sum(each.waiting for each in readers))
     most = shared.settings.s3_connections
+    writers = shared.writers
+    metrics.parts_limit.set_function(lambda: min((each.parts_limit for each in writers), default=PARTS_AT_ONCE))
     metrics.concurrency_limit.set_function(lambda: min((each.concurrency_limit for each in readers), default=most))
 
 

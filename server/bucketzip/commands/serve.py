@@ -45,8 +45,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Describe it."""
     parser = commands.add_parser(
         "serve",
-        help="serve download links and archives over HTTP",
         description="Serve download links over HTTP, and write archives into buckets.",
+        usage="bucketzip serve [options]",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

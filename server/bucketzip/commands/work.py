@@ -47,8 +47,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Describe it."""
     parser = commands.add_parser(
         "work",
-        help="write archives into buckets, for servers that do not",
         description="Run the archives that servers on this machine have accepted.",
+        usage="bucketzip work [options]",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

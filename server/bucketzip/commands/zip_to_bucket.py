@@ -4,13 +4,13 @@ import asyncio
 import json
 import time
 from functools import partial
-from typing import NamedTuple
 
 from bucketzip.commands import CommandError
 from bucketzip.commands.signals import Interrupted, interruptible
 from bucketzip.commands.zip_outcome import FAILED, GO_ON, zipping
 from bucketzip.commands.zip_saved import shrunk
-from bucketzip.errors import BucketzipError, ContentMismatch
+from bucketzip.errors import BucketzipError
+from bucketzip.foreground import End, end_of, watched
 from bucketzip.jobs import skipped
 from bucketzip.jobs.model import Job, State, as_json, error_detail, progress
 from bucketzip.machine import Machine, open_machine
@@ -23,21 +23,6 @@ from bucketzip.terminal import MIB, StatusLine, amount, entries, pace, printable
 
 OWNER = "zip"
 DISCARDED = "discarded"
-
-
-class _End(NamedTuple):
-    """What came of it."""
-
-    job: Job | None
-    """None where there was nothing to discard."""
-    left_behind: bool
-    """Whether an upload is in S3 that could not be aborted."""
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether nobody needs anything of its state. A CRC that was refuted will not be trusted by the next run."""
-        refuted = self.job is not None and self.job.error_code == ContentMismatch.code
-        return not self.left_behind and not refuted
 
 
 def zip_to_bucket(
@@ -68,7 +53,7 @@ def zip_to_bucket(
     return _told(end.job, for_programs=for_programs)
 
 
-async def _make(request: ArchiveRequest, settings: Settings, line: StatusLine) -> _End:
+async def _make(request: ArchiveRequest, settings: Settings, line: StatusLine) -> End:
     async with open_machine(settings, Metrics()) as machine:
         machine.check_credentials()
         # Jobs that ended stay where their uploads could not be aborted. This is the one after them.
@@ -78,37 +63,40 @@ async def _make(request: ArchiveRequest, settings: Settings, line: StatusLine) -
             line.write("going on where an earlier run has stopped\n")
         async with machine.runner.running(settings.state_dir):
             job = await _watched(machine, job, line)
-        return await _end(machine, job)
+        return await end_of(machine, job)
 
 
-async def _discard(settings: Settings, line: StatusLine) -> _End:
+async def _discard(settings: Settings, line: StatusLine) -> End:
     async with open_machine(settings, Metrics()) as machine:
         job = next(iter((await machine.jobs.page(limit=1)).items), None)
         if job is not None and not job.state.is_final:
             job = await machine.jobs.cancel(job.id, DISCARDED)
             async with machine.runner.running(settings.state_dir):
                 job = await _watched(machine, job, line)
-        return await _end(machine, job)
-
-
-async def _end(machine: Machine, job: Job | None) -> _End:
-    await machine.leftovers.abort()
-    return _End(job, await machine.jobs.have_leftovers())
+        return await end_of(machine, job)
 
 
 async def _watched(machine: Machine, job: Job, line: StatusLine) -> Job:
     """The job at its end; meanwhile it is told about."""
     said: list[str] = []
+
+    def tell(job: Job) -> None:
+        notes = json.loads(job.notes)
+        for note in notes[len(said) :]:
+            line.write(f"{printable(note)}\n")
+        said[:] = notes
+        line.show(partial(_status, job), _part(job))
+
     try:
-        async for now in machine.jobs.watch(job.id):
-            job, notes = now, json.loads(now.notes)
-            for note in notes[len(said) :]:
-                line.write(f"{printable(note)}\n")
-            said = notes
-            line.show(partial(_status, job))
+        return await watched(machine, job, tell)
     finally:
         line.clear()
-    return job
+
+
+def _part(job: Job) -> float | None:
+    """How much of it is done, once that can be told."""
+    done = progress(job, time.time())
+    return done.bytes / done.of_bytes if done.of_bytes else None
 
 
 def _status(job: Job) -> str:

@@ -11,3 +11,5 @@ class WritingAccount(Account):
     """With uploads."""
 
     multipart: Multipart
+    copies: bool = True
+    """Whether its objects are where S3 may copy them from."""

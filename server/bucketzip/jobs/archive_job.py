@@ -106,6 +106,8 @@ class ArchivePlanning:
     async def _copyable(
         self, manifest: Manifest, destination: Destination, no_copy: Sequence[str]
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        if not self._account.copies:
+            return (), ()
         samples = await asyncio.to_thread(_samples, manifest)
         copy_from: list[str] = []
         notes: list[str] = []

@@ -1,15 +1,17 @@
-"""Making the parts of a stored archive that are not there yet, in three turns, none of which waits for a later one.
+"""Making the parts of a stored archive that are not there yet, by kinds, none of which waits for a later one.
 
 1.  Copies, and content that is built without records: they wait for nothing, and tell the CRCs of large entries.
-2.  Entries with their headers. A header in front of content that was copied has its CRC from turn 1.
+2.  Entries with their headers. A header in front of content that was copied waits for the CRC that the copy tells.
 3.  The directory, which tells all CRCs.
 
-Each part that is done has a receipt, kept before it counts. What a receipt tells of CRCs is enough to go on after a
-crash without reading anything again.
+While some are read others are sent, so that both directions of the line are used, and what waits for a copy waits for
+that one alone. Each part that is done has a receipt, kept before it counts. What a receipt tells of CRCs is enough to
+go on after a crash without reading anything again.
 """
 
 import asyncio
 import struct
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -32,12 +34,6 @@ from bucketzip.transfer.pump import Engine
 
 _PIECE = struct.Struct("<IQQI")
 
-TURNS: tuple[frozenset[Kind], ...] = (
-    frozenset({Kind.COPIED, Kind.CONTENT}),
-    frozenset({Kind.MIXED}),
-    frozenset({Kind.DIRECTORY}),
-)
-
 
 @dataclass
 class StoredExecution:
@@ -54,6 +50,11 @@ class StoredExecution:
 
     def __post_init__(self) -> None:
         self._pieces = Pieces(self.opened.layout.manifest.sizes)
+        self._missing: Counter[bool] = Counter()
+        """Parts, by whether they are of the directory."""
+        self._untold: Counter[int] = Counter()
+        """Missing parts that are content of an entry and nothing else, by the entry."""
+        self._one_more = asyncio.Condition()
 
     async def replay(self) -> None:
         """Take up what was done before."""
@@ -62,19 +63,20 @@ class StoredExecution:
 
     async def run(self) -> None:
         """Make all parts without a receipt; raises what keeps one from being made."""
-        for kinds in TURNS:
-            have = self.there.have
-            missing = [number for number, part in enumerate(self.parts, 1) if part.kind in kinds and number not in have]
-            copies = iter([number for number in missing if self.parts[number - 1].kind is Kind.COPIED])
-            builds = iter([number for number in missing if self.parts[number - 1].kind is not Kind.COPIED])
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(COPIES_AT_ONCE):
-                        group.create_task(self._work(copies, self.widths.copies))
-                    for _ in range(BUILDS_AT_ONCE):
-                        group.create_task(self._work(builds, self.widths.builds))
-            except ExceptionGroup as errors:  # the rest of the group was cancelled
-                raise first_of(errors) from errors
+        missing = [(part.kind, number) for number, part in enumerate(self.parts, 1) if number not in self.there.have]
+        self._missing = Counter(kind is Kind.DIRECTORY for kind, _ in missing)
+        contents = [self.parts[number - 1].content for _, number in missing]
+        self._untold = Counter(content.entry for content in contents if content is not None)
+        copies = iter([number for kind, number in missing if kind is Kind.COPIED])
+        builds = iter([number for kind, number in sorted(missing) if kind is not Kind.COPIED])
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(COPIES_AT_ONCE):
+                    group.create_task(self._work(copies))
+                for _ in range(BUILDS_AT_ONCE):
+                    group.create_task(self._work(builds))
+        except ExceptionGroup as errors:  # the rest of the group was cancelled
+            raise first_of(errors) from errors
 
     async def forget_lost(self) -> list[int]:
         """Drop the receipts of parts that S3 does not have so; returns their numbers."""
@@ -95,18 +97,38 @@ class StoredExecution:
             deflated=0,
         )
 
-    async def _work(self, numbers: Iterable[int], turns: asyncio.Semaphore) -> None:
+    async def _work(self, numbers: Iterable[int]) -> None:
         for number in numbers:
-            done, told = await self.there.patience.with_(partial(self._make, number, turns))
+            part = self.parts[number - 1]
+            await self._others_told(part)  # takes no room: those who tell may need it
+            done, told = await self.there.patience.with_(partial(self._make, number, part))
             receipt = Receipt(number, *done, _packed(told))
             await self.there.keep(receipt)
             self._count(receipt, told)
             self.sent_bytes.labels(self._way(number)).inc(receipt.size)
+            async with self._one_more:
+                self._missing[part.kind is Kind.DIRECTORY] -= 1
+                if part.content is not None:
+                    self._untold[part.content.entry] -= 1
+                self._one_more.notify_all()
 
-    async def _make(self, number: int, turns: asyncio.Semaphore) -> tuple[Done, Told]:
-        part = self.parts[number - 1]
-        async with turns:  # not while it pauses after a failure: another job may be of more luck
-            return await (self._copy(number, part) if part.kind is Kind.COPIED else self._build(number, part))
+    async def _others_told(self, part: Part) -> None:
+        """Wait for the parts that tell the CRCs which this one needs."""
+        if part.kind is Kind.MIXED:
+            entries = list(self.opened.layout.told_elsewhere(part.start, part.stop))
+            async with self._one_more:
+                await self._one_more.wait_for(lambda: not any(self._untold[entry] for entry in entries))
+        elif part.kind is Kind.DIRECTORY:
+            async with self._one_more:
+                await self._one_more.wait_for(lambda: not self._missing[False])
+
+    async def _make(self, number: int, part: Part) -> tuple[Done, Told]:
+        """What is taken here is let go before a pause after a failure: another job may be of more luck."""
+        if part.kind is Kind.COPIED:
+            async with self.widths.copies:
+                return await self._copy(number, part)
+        async with self.widths.room.of(part.length):
+            return await self._build(number, part)
 
     async def _copy(self, number: int, part: Part) -> tuple[Done, Told]:
         span = part.content
@@ -123,7 +145,8 @@ class StoredExecution:
 
     async def _build(self, number: int, part: Part) -> tuple[Done, Told]:
         layout, crcs = self.opened.layout, self.opened.crcs
-        body, told = await read_content(self.engine, layout, crcs, part)
+        async with self.widths.reads:
+            body, told = await read_content(self.engine, layout, crcs, part)
         self._tell(told)
         for entry in layout.told_elsewhere(part.start, part.stop):
             if crcs.get(entry) is None:

@@ -166,6 +166,14 @@ MIGRATIONS = (
     CREATE INDEX deliveries_by_link ON deliveries (link_id);
     CREATE INDEX deliveries_waiting ON deliveries (next_at) WHERE state = 'waiting';
     """,
+    """
+    CREATE TABLE running_downloads (
+        process TEXT NOT NULL,
+        link_id TEXT NOT NULL,
+        downloads INTEGER NOT NULL,
+        PRIMARY KEY (process, link_id)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 """Each brings the file from one version to the next; a landed one is never changed."""
 

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from bucketzip.archive.deflated import Compression, DeflatedArchive
 from bucketzip.archive.layout import Layout
 from bucketzip.archive.manifest import Manifest
+from bucketzip.archive.segments import Span
 from bucketzip.transfer.compressor import Compressor
 from bucketzip.transfer.crcs import Crcs
 from bucketzip.transfer.deflating import Deflating
@@ -50,6 +51,16 @@ class Opened:
             stack.enter_context(pump)
             if stop - start < self.layout.size:
                 stack.enter_context(self.learner.wanting(self.layout.told_elsewhere(start, stop)))
+            yield pump
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Pump]:
+        """A pump of all content of objects, in the order of the directory, without records."""
+        manifest = self.layout.manifest
+        spans = (
+            Span(entry, 0, size) for entry, size in enumerate(manifest.sizes) if size and manifest.inline(entry) is None
+        )
+        with Pump(self._engine, self.layout, self.crcs, spans, self.learner.learned) as pump:
             yield pump
 
     @contextlib.contextmanager

@@ -51,12 +51,12 @@ async def create(request: web.Request) -> web.Response:
     assert link is not None
     headers = {"Location": url_of(request, link)}
     if link.standing(time.time()) == "planning":
-        return web.json_response(told(request, link), status=202, headers=headers)
+        return web.json_response(await told(request, link), status=202, headers=headers)
     async with downloads.opened(link):  # raises what planning ended with
         pass
     if new:
         app[keys.METRICS].plan_seconds.observe(time.monotonic() - began, exemplar(request))
-    return web.json_response(told(request, link), status=201 if new else 200, headers=headers)
+    return web.json_response(await told(request, link), status=201 if new else 200, headers=headers)
 
 
 async def download(request: web.Request) -> web.StreamResponse:
@@ -164,8 +164,9 @@ async def _watched(
     began, outcome, sent = time.monotonic(), "client_gone", _Sent()
     metrics.downloads_active.inc()
     try:
-        async with app[keys.DOWNLOADS].revocations.heeded(link.id):
-            yield sent
+        with app[keys.DOWNLOADS].activity.counted(link.id):
+            async with app[keys.DOWNLOADS].revocations.heeded(link.id):
+                yield sent
         outcome = "complete"
         metrics.download_seconds.observe(time.monotonic() - began, exemplar(request))
     except ClientStalled:

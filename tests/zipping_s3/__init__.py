@@ -1,0 +1,1 @@
+"""The class `ZippingS3`, by itself and beside the one that it stands in for."""
