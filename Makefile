@@ -26,14 +26,14 @@ demo: $(INSTALLED) ## try it here: no AWS account, no root (KEEP=1 leaves it run
 serve: $(INSTALLED) ## run the server (ARGS="--port 8080")
 	@$(BIN)/bucketzip serve $(ARGS)
 
-test: packages servers lint types ## everything CI runs (ARGS="-k name" for pytest)
+test: packages servers lint types ## style, types and tests (ARGS="-k name" for pytest)
 	$(BIN)/pytest -n 2 --dist=loadgroup $(ARGS)
 
 image-test: $(INSTALLED) image-packages base-tree $(IMAGE_TOOLS)/installed ## build the image without AWS, boot two of it, break them (root; 8 minutes)
-	IMAGE_TOOLS=$(abspath $(IMAGE_TOOLS))/bin $(BIN)/pytest --timeout=1200 --durations=0 --durations-min=1 tests/image $(ARGS)
+	IMAGE_TOOLS=$(abspath $(IMAGE_TOOLS))/bin $(BIN)/pytest --timeout=1800 --durations=0 --durations-min=1 tests/image $(ARGS)
 
 image-test-vm: $(INSTALLED) $(IMAGE_TOOLS)/installed ## the same image with a kernel of its own, in qemu (root; by hand)
-	@$(call install_debian,$(IMAGE_PACKAGES) e2fsprogs qemu-system-x86)
+	@$(call install_debian,$(IMAGE_PACKAGES) qemu-system-x86)
 	IMAGE_TOOLS=$(abspath $(IMAGE_TOOLS))/bin $(BIN)/python -m tests.image.vm
 
 wheelhouse: $(INSTALLED) ## everything that the image installs by pip, in build/image (ARCH=arm64)

@@ -60,6 +60,12 @@ def _arguments() -> argparse.Namespace:
         "--origins", type=_names(ORIGINS), default=ORIGINS, metavar="A,B", help=f"read from: {','.join(ORIGINS)}"
     )
     parser.add_argument(
+        "--line",
+        type=int,
+        metavar="MBIT",
+        help="archives: the store is behind a line of that many Mbit/s in each direction (root)",
+    )
+    parser.add_argument(
         "--work", type=Path, default=cache, metavar="DIR", help="needs 6 GiB free; keeps the npm packages"
     )
     parser.add_argument("--keep", action="store_true", help="leave the run's directory: logs, nginx.conf, objects")
@@ -75,7 +81,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     arguments.work.mkdir(parents=True, exist_ok=True)
     rounds = arguments.rounds or (1 if arguments.quick else 3)
-    options = Options(arguments.quick, arguments.peers, arguments.origins, rounds)
+    options = Options(arguments.quick, arguments.peers, arguments.origins, rounds, arguments.line)
     run = Path(tempfile.mkdtemp(prefix="run-", dir=arguments.work)).resolve()
     session = Session(options, arguments.work.resolve(), run)
     print(", ".join(f"{name}: {value}" for name, value in describe_machine().items()))

@@ -139,6 +139,9 @@ def _ask(url: str, body: bytes | None = None) -> dict[str, Any]:
         raise UnavailableError(f"does not answer: {error}") from error
 
 
+#: What their programs come from; to be done before they stand behind a line, which leads nowhere but to the store.
+INSTALLERS: dict[str, Callable[[Path], object]] = {"rclone": rclone.install}
+
 #: Everyone but bucketzip, which is always there.
 PEERS: dict[str, Archiver] = {
     "boto3-upload": boto3_upload,

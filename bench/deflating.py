@@ -20,6 +20,7 @@ from bucketzip.transfer.budget import Budget
 from bucketzip.transfer.compressor import Compressor
 from bucketzip.transfer.deflating import Deflating
 from bucketzip.transfer.fetch import Piece
+from bucketzip.transfer.outlets import ToSink
 
 _READ_BYTES = 1 << 20
 _BUDGET_BYTES = 128 << 20
@@ -53,24 +54,20 @@ def _manifest(files: Sequence[Path], root: Path) -> Manifest:
 
 async def _main(root: Path, files: Sequence[Path], level: str, threads: int) -> None:
     manifest, metrics = _manifest(files, root), Metrics()
-    crcs: dict[int, int] = {}
     compression = Compression(int(level.removeprefix("auto-")), auto=level.startswith("auto-"))
-    archive = DeflatedArchive(manifest, lambda entry: crcs.get(entry, manifest.crc(entry)), compression)
+    archive = DeflatedArchive(manifest, lambda *_: None, compression)
     compressor = Compressor(threads, in_bytes=metrics.deflate_in_bytes, out_bytes=metrics.deflate_out_bytes)
     with Deflating(
         archive,
         compressor,
         Budget(_BUDGET_BYTES, now=time.monotonic),
-        _Output(),
+        ToSink(_Output()),
         window_bytes=lambda: _WINDOW_BYTES,
-        stall_seconds=60,
     ) as sink:
-        for entry, file in enumerate(files):
-            crc = 0
+        for file in files:
             with file.open("rb", buffering=0) as content:
                 while piece := content.read(_READ_BYTES):
-                    crc = crc32(piece, crc)
-                    crcs[entry] = crc  # the right one once the last piece is there
+                    crc32(piece)  # as the pump does
                     await sink.write([piece])
         await sink.finish()
     compressor.close()

@@ -19,7 +19,7 @@ from bucketzip.archive.manifest import READ_AHEAD_BYTES, Manifest, ManifestBuild
 from bucketzip.archive.parts import Kind, Part, bytes_through_host, requests
 from bucketzip.errors import TooLargeForUpload
 from bucketzip.jobs.archive_job import cut
-from bucketzip.jobs.execution import COPIES_AT_ONCE
+from bucketzip.jobs.widths import COPIES_AT_ONCE
 
 KB, MB, GB, TB = 10**3, 10**6, 10**9, 10**12
 

@@ -33,6 +33,8 @@ class Options:
     origins: tuple[str, ...]
     #: Measured rounds after the warm-up.
     rounds: int
+    #: Between the contender and the store of `archives`, in each direction; None: loopback as it is.
+    line_megabits_per_second: int | None = None
 
 
 @dataclass

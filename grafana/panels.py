@@ -88,7 +88,8 @@ def lines(
 
 
 def _query(expression: str, legend: str, letter: str) -> prometheus.Dataquery:
-    return prometheus.Dataquery().expr(expression).legend_format(legend).ref_id(letter).datasource(DATASOURCE)
+    query = prometheus.Dataquery().expr(expression).legend_format(legend).ref_id(letter).datasource(DATASOURCE)
+    return query.exemplar(exemplar=True) if "histogram_quantile" in expression else query
 
 
 def _by(labels: str) -> str:

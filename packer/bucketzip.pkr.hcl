@@ -28,7 +28,7 @@ source "amazon-ebs" "bucketzip" {
       root-device-type    = "ebs"
       virtualization-type = "hvm"
     }
-    owners      = ["136693071363"] # Debian
+    owners      = [var.debian_owner]
     most_recent = true
   }
 

@@ -25,6 +25,12 @@ variable "debian_release" {
   description = "The Debian that it is built on; the wheelhouse is for the Python of that release."
 }
 
+variable "debian_owner" {
+  type        = string
+  default     = "136693071363"
+  description = "Debian's account, which China and GovCloud have others for: https://wiki.debian.org/Cloud/AmazonEC2Image"
+}
+
 variable "instance_type" {
   type        = string
   default     = ""

@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
+import pytest
+
+from bucketzip.cli import main
+from tests.forked import Forked
 
 COMMAND = str(Path(sys.executable).with_name("bucketzip"))
 
@@ -69,7 +73,7 @@ async def ran(environment: Mapping[str, str], work: Path, *arguments: str, **mor
 class Serving:
     """`bucketzip serve` on a free port."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, process: Forked, log: Path) -> None:
         self.process = process
         self.work = log.parent
         self._log = log
@@ -105,16 +109,35 @@ class Serving:
 def serving(s3: Mapping[str, str], work: Path, *options: str, **variables: str) -> Iterator[Serving]:
     """Run it in the directory `work`, on the S3 that the variables `s3` name. Nobody here needs a token by default."""
     log = work / "log"
+    environment = {**os.environ, "BUCKETZIP_TRUSTED_CIDRS": "127.0.0.0/8", **s3, **variables}
     with log.open("wb") as file:
-        process = subprocess.Popen(
-            [COMMAND, "serve", "--port", "0", *options],
-            cwd=work,
-            env={**os.environ, "BUCKETZIP_TRUSTED_CIDRS": "127.0.0.0/8", **s3, **variables},
-            stdout=file,
-            stderr=file,
-        )
+        process = Forked(["serve", "--port", "0", *options], work, environment, file.fileno())
     try:
         yield Serving(process, log)
     finally:
         process.kill()
         process.wait()
+        process.close()
+
+
+class Called(NamedTuple):
+    """A command that was run in this process."""
+
+    status: int
+    out: str
+    said: str
+    """On standard error."""
+
+
+class Caller:
+    """Runs commands in this process, which takes a tenth of the time of a process of its own."""
+
+    def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
+        self._capture = capture
+
+    def __call__(self, *arguments: str) -> Called:
+        self._capture.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        assert isinstance(ended.value.code, int)
+        return Called(ended.value.code, *self._capture.readouterr())

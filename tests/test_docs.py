@@ -16,6 +16,7 @@ import bucketzip
 from bucketzip import __version__
 from bucketzip.embedded import EmbeddedS3
 from bucketzip.errors import BucketzipError
+from bucketzip.exposition import Format
 from bucketzip.metrics import Metrics
 from bucketzip.plan.request import ArchiveRequest, DownloadRequest
 from bucketzip.settings import PREFIX, Settings
@@ -95,7 +96,9 @@ def test_metrics_are_those_of_the_golden_file() -> None:
     """Dashboards and alerts of users name them, so a change here is one for the changelog."""
     names = [f"{name}{{{labels}}} {kind}\n" for name, (kind, labels) in instruments().items()]
     assert "".join(names) == GOLDEN.read_text()
-    exposed = dict(re.findall(r"^# TYPE (bucketzip_\w+) (\w+)$", Metrics().exposition().decode(), re.MULTILINE))
+    exposed = dict(
+        re.findall(r"^# TYPE (bucketzip_\w+) (\w+)$", Metrics().exposition(Format.TEXT).decode(), re.MULTILINE)
+    )
     kinds = {name: {"info": "gauge"}.get(kind, kind) for name, (kind, _) in instruments().items()}
     assert {name: kind for name, kind in exposed.items() if not name.endswith("_created")} == kinds
 
@@ -109,7 +112,7 @@ def test_every_route_is_told() -> None:
     pages = API.read_text() + S3ZIPPER.read_text()
     told = {
         (method, path)
-        for methods, paths in re.findall(r"^## ((?:[A-Z]+, )*[A-Z]+) ((?:/\S+, )*/\S+)$", pages, re.MULTILINE)
+        for methods, paths in re.findall(r"^## ((?:[A-Z]+, )*[A-Z]+) ((?:/\S+, )*/\S*)$", pages, re.MULTILINE)
         for method in methods.split(", ")
         for path in paths.split(", ")
     }

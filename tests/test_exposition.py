@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bucketzip.exposition import Expositions, together
+from bucketzip.exposition import Expositions, Format, together
 from tests.command import begun, serving
 from tests.web.serving import stub_environment
 
@@ -61,8 +61,28 @@ def test_what_belongs_to_one_metric_stands_together() -> None:
     )
 
 
-async def own() -> bytes:
-    return b"# HELP a A.\n# TYPE a gauge\na 1.0\n"
+def test_openmetrics_has_one_end_and_keeps_exemplars() -> None:
+    text = b'# HELP a A.\n# TYPE a counter\na_total 1.0 # {request_id="r"} 0.5 1.0\n# EOF\n'
+    assert together({"x": text, "y": text}) == (
+        b"# HELP a A.\n# TYPE a counter\n"
+        b'a_total{process="x"} 1.0 # {request_id="r"} 0.5 1.0\n'
+        b'a_total{process="y"} 1.0 # {request_id="r"} 0.5 1.0\n'
+        b"# EOF\n"
+    )
+
+
+async def own(form: Format) -> bytes:
+    return b"# HELP a A.\n# TYPE a gauge\na 1.0\n" + (b"# EOF\n" if form is Format.OPENMETRICS else b"")
+
+
+async def test_processes_tell_each_other_in_the_format_that_was_asked_for(tmp_path: Path) -> None:
+    async with (
+        Expositions(own, tmp_path, "one").offered() as one,
+        Expositions(own, tmp_path, "two").offered(),
+    ):
+        samples = b'# HELP a A.\n# TYPE a gauge\na{process="one"} 1.0\na{process="two"} 1.0\n'
+        assert await one.text(Format.TEXT) == samples
+        assert await one.text(Format.OPENMETRICS) == samples + b"# EOF\n"
 
 
 async def test_a_process_that_is_stuck_is_left_out(
@@ -73,10 +93,10 @@ async def test_a_process_that_is_stuck_is_left_out(
         stuck.bind(str(tmp_path / "stuck.metrics"))
         stuck.listen()
         async with Expositions(own, tmp_path, "own").offered() as expositions:
-            assert await expositions.text() == b'# HELP a A.\n# TYPE a gauge\na{process="own"} 1.0\n'
+            assert await expositions.text(Format.TEXT) == b'# HELP a A.\n# TYPE a gauge\na{process="own"} 1.0\n'
     assert "stuck does not tell its metrics" in caplog.text
 
 
 async def test_without_a_directory_a_process_tells_its_own() -> None:
     async with Expositions(own, None, "own").offered() as expositions:
-        assert await expositions.text() == await own()
+        assert await expositions.text(Format.TEXT) == await own(Format.TEXT)

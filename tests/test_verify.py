@@ -473,24 +473,36 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_progress_is_for_terminals() -> None:
+def shown(stream: io.StringIO, *, quiet: bool = False) -> str:
+    """What stands on a stream when 300 MiB were checked, at a pace that a test sees."""
     times = [0.0]
-    terminal = Terminal()
-    progress = Progress(300 * MIB, terminal, clock=lambda: times[-1])
-    for now, done_mib in [(0.1, 1), (2.0, 100), (2.1, 110), (4.0, 200)]:
+    progress = Progress(300 * MIB, stream, clock=lambda: times[-1], quiet=quiet)
+    for now, done_mib in [(0.1, 1), (2.0, 100), (2.1, 110), (4.0, 200), (100.0, 290)]:
         times.append(now)
         progress(done_mib * MIB)
     progress.clear()
-    first, second, end = terminal.getvalue().split("\r\x1b[K")[1:]
-    assert first == " 33 %  100 of 300 MiB  50 MiB/s  0:00:04 left"
-    assert second == " 66 %  200 of 300 MiB  50 MiB/s  0:00:02 left"
-    assert end == ""
-    quiet = io.StringIO()
-    progress = Progress(300 * MIB, quiet, clock=lambda: times[-1])
-    times.append(100.0)
-    progress(MIB)
-    progress.clear()
-    assert quiet.getvalue() == ""
+    return stream.getvalue()
+
+
+def test_progress_is_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    said = shown(Terminal())
+    # It draws the last once more, at its end.
+    first, second, third = dict.fromkeys(re.findall(r"(\d\d %  [^\x1b\r\n]+?) *[\x1b\r\n]", said))
+    assert first == "33 %  100 of 300 MiB  50 MiB/s  0:00:04 left"
+    assert second == "66 %  200 of 300 MiB  50 MiB/s  0:00:02 left"
+    assert third == "96 %  290 of 300 MiB  3 MiB/s  0:00:03 left"
+    assert "━" in said
+    assert said.endswith("\x1b[2K"), "nothing is left of it"
+    assert "\x1b[?25l" not in said, "the cursor is not hidden, since whatever ends the process cannot show it again"
+
+
+def test_elsewhere_it_is_a_line_now_and_then() -> None:
+    assert shown(io.StringIO()) == " 96 %  290 of 300 MiB  3 MiB/s  0:00:03 left\n"
+
+
+def test_quiet_is_quiet() -> None:
+    assert shown(io.StringIO(), quiet=True) == shown(Terminal(), quiet=True) == ""
 
 
 # With a real server

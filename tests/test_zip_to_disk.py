@@ -398,9 +398,9 @@ async def test_an_archive_is_not_for_a_terminal(on_stub: Environment, tmp_path: 
 
 async def test_progress_is_shown_on_a_terminal(stub: LyingS3, on_stub: Environment, tmp_path: Path) -> None:
     stub.on(does("GetObject"), lies.stalled(0), times=1)  # until it is asked for again
-    environment = {**on_stub, "BUCKETZIP_S3_STALL_SECONDS": "1"}
+    environment = {**on_stub, "BUCKETZIP_S3_STALL_SECONDS": "1", "TERM": "xterm"}
     done, shown = await on_a_terminal(environment, tmp_path, "zip", "s3://stub/", "a.zip", which="stderr")
     assert done.status == 0
-    lines = [line for line in shown.split("\r\x1b[K") if line]
-    assert any(" of 24 MiB  " in line and " of 6 entries" in line for line in lines), lines
-    assert shown.endswith("\r\x1b[K")
+    lines = [line for line in shown.split("\r\x1b[2K") if line]
+    assert any("━" in line and " of 24 MiB  " in line and " of 6 entries" in line for line in lines), lines
+    assert shown.endswith("\x1b[2K"), "nothing is left of it"

@@ -11,7 +11,7 @@ from bench.datasets import BUCKET, Dataset
 from bench.origins.base import Origin
 from bench.origins.client import CONNECTIONS, s3_client
 from bench.processes import UnavailableError
-from bucketzip.embedded import EmbeddedS3, EmbeddedS3Error
+from bucketzip.embedded import HOST, EmbeddedS3, EmbeddedS3Error
 
 
 def _fill(origin: Origin, corpus: Corpus, datasets: tuple[Dataset, ...]) -> None:
@@ -28,12 +28,13 @@ def _fill(origin: Origin, corpus: Corpus, datasets: tuple[Dataset, ...]) -> None
 
 @contextmanager
 def seaweedfs_origin(
-    corpus: Corpus, datasets: tuple[Dataset, ...], certificate: Certificate | None = None
+    corpus: Corpus, datasets: tuple[Dataset, ...], certificate: Certificate | None = None, *, host: str = HOST
 ) -> Iterator[Origin]:
-    """The server with the datasets in it; its data goes with it."""
+    """The server with the datasets in it, listening on `host`; its data goes with it."""
     with pinned(SURROUNDINGS):
         server = EmbeddedS3(
             bucket=BUCKET,
+            host=host,
             cert_file=certificate.chain if certificate else None,
             key_file=certificate.key if certificate else None,
             ca_file=certificate.authority if certificate else None,

@@ -18,6 +18,7 @@ from bucketzip.plan.discovery import Discovery
 from bucketzip.plan.endpoints import AllowedEndpoints
 from bucketzip.plan.request import KeyCredentials
 from bucketzip.plan.sealing import Given, Sealing
+from bucketzip.s3.browsing import S3Browser
 from bucketzip.s3.client import Where, open_s3
 from bucketzip.s3.copied_crcs import CopiedCrcs
 from bucketzip.s3.credentials import CredentialKeeper, these_keys
@@ -30,6 +31,7 @@ from bucketzip.s3.reader_options import ReaderLimits, ReaderMetrics
 from bucketzip.s3.resolver import Resolver
 from bucketzip.s3.roles import assuming
 from bucketzip.s3.scratch import Place, Scratch
+from bucketzip.s3.signer import S3Signer
 from bucketzip.s3.small_objects import S3SmallObjects
 from bucketzip.s3.versions import Versions
 from bucketzip.settings import Settings
@@ -153,6 +155,8 @@ async def open_account(shared: Shared, whose: Identity) -> AsyncIterator[Writing
         )
         yield WritingAccount(
             catalog=S3Catalog(s3, keeper, Versions(s3, wanted=settings.pin_versions)),
+            browser=S3Browser(s3),
+            signer=S3Signer(s3, whose.where.region),
             discovery=lambda: Discovery(memory, remote, most_copied_bytes=settings.scratch_bytes),
             engine=engine,
             archives=await stack.enter_async_context(

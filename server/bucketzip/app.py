@@ -5,6 +5,7 @@ The rest is in `machine.py`, built by hand in the same way: S3, memory, planning
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
@@ -38,6 +39,7 @@ def build_app(settings: Settings) -> web.Application:
     )
     app[keys.SETTINGS] = settings
     app[keys.METRICS] = Metrics()
+    app[keys.STARTED] = time.monotonic()
     app[keys.DOWNLOAD_LIMITS] = DownloadLimits(at_once=settings.downloads_at_once, per_user=settings.downloads_per_user)
     app.on_response_prepare.append(note_body_started)
     app.on_response_prepare.append(tell_origin)
@@ -78,6 +80,8 @@ async def _machine(app: web.Application) -> AsyncIterator[None]:
         app[keys.ARCHIVE_JOBS] = machine.jobs
         app[keys.DELIVERIES] = machine.deliveries
         app[keys.CAPABILITIES] = machine.capabilities
+        app[keys.CURSORS] = machine.cursors
+        app[keys.PROBES] = machine.probes
         app[keys.CHECK_READY] = machine.check_credentials
         expositions = Expositions(partial(own_exposition, app), settings.run_directory, settings.process("serve"))
         app[keys.EXPOSITIONS] = await stack.enter_async_context(expositions.offered())

@@ -3,15 +3,16 @@
 import argparse
 import signal
 import sys
+from importlib import import_module
 
-from bucketzip import __version__
-from bucketzip.commands import CommandError, attach_state, firstboot, serve, user, verify, work
-from bucketzip.commands import zip as zip_objects
+from bucketzip.commands import COMMANDS, CommandError
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    chosen = next((word for word in arguments if not word.startswith("-")), None)
+    options = _parser(chosen).parse_args(arguments)
     try:
         status: int = options.run(options)
     except CommandError as error:
@@ -22,24 +23,16 @@ def main(arguments: list[str] | None = None) -> None:
     raise SystemExit(status)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(chosen: str | None) -> argparse.ArgumentParser:
+    """Only the chosen command is imported: all of them together take a second of CPU time."""
     parser = argparse.ArgumentParser(
         prog="bucketzip",
         description="ZIP archives of objects in Amazon S3: streamed to clients, or written into a bucket.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    serve.add(commands)
-    work.add(commands)
-    zip_objects.add(commands)
-    verify.add(commands)
-    firstboot.add(commands)
-    attach_state.add(commands)
-    user.add(commands)
-    version = commands.add_parser("version", help="print the version")
-    version.set_defaults(run=_version)
+    for name, text in COMMANDS.items():
+        if name == chosen:
+            import_module(f"bucketzip.commands.{name.replace('-', '_')}").add(commands)
+        else:
+            commands.add_parser(name, help=text)
     return parser
-
-
-def _version(options: argparse.Namespace) -> int:
-    print(f"bucketzip {__version__}")
-    return 0

@@ -43,13 +43,22 @@ PREFIX = "handover/"
 def main() -> None:
     """Run the demo; Ctrl-C ends it and all that it started."""
     parser = argparse.ArgumentParser(prog="make demo", description="bucketzip's main job, on an S3 server of its own.")
+    add_options(parser)
+    sys.exit(run(parser.parse_args()))
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What can be chosen."""
     parser.add_argument("--keep", action="store_true", help="leave it running, and print what to try")
     parser.add_argument(
         "--small",
         action="store_true",
         help=f"large objects of {_list(SMALL_MIB)} MiB instead of {_list(LARGE_MIB)}; the same files",
     )
-    options = parser.parse_args()
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run it; returns the exit status."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what is in the background without it
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     _forget_environment()
@@ -62,9 +71,10 @@ def main() -> None:
                     signal.signal(number, signal.SIG_IGN)
     except KeyboardInterrupt:
         print("\nstopped")
-        sys.exit(128 + signal.SIGINT)
+        return 128 + signal.SIGINT
     except EmbeddedS3Error as error:
         sys.exit(f"demo: {error}")
+    return 0
 
 
 def _forget_environment() -> None:

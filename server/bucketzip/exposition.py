@@ -1,7 +1,8 @@
 """The metrics of all processes of a machine, told by any of them.
 
-Each process keeps a Unix socket in the run directory that gives its own exposition to whoever connects. They are put
-together as text, each sample with the label `process`, because adding numbers up is Prometheus' work.
+Each process keeps a Unix socket in the run directory that gives its own exposition to whoever connects and names a
+format. They are put together as text, each sample with the label `process`, because adding numbers up is Prometheus'
+work.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from enum import StrEnum
 from pathlib import Path
 
 _log = logging.getLogger(__name__)
@@ -17,7 +19,19 @@ SUFFIX = ".metrics"
 ANSWER_SECONDS = 2.0
 """A process that does not answer for so long is left out."""
 
-Tell = Callable[[], Awaitable[bytes]]
+_END = b"# EOF\n"
+
+
+class Format(StrEnum):
+    """What an exposition is written in."""
+
+    TEXT = "text"
+    """Prometheus' own."""
+    OPENMETRICS = "openmetrics"
+    """Its successor: with exemplars, which name a request or a job that was measured."""
+
+
+Tell = Callable[[Format], Awaitable[bytes]]
 """Gives this process' own exposition."""
 
 
@@ -29,14 +43,14 @@ class Expositions:
         self._directory = directory
         self._name = name
 
-    async def text(self) -> bytes:
-        """All of them, in Prometheus' text format."""
-        own = await self._tell()
+    async def text(self, form: Format) -> bytes:
+        """All of them."""
+        own = await self._tell(form)
         if self._directory is None:
             return own
         paths = await asyncio.to_thread(lambda directory: sorted(directory.glob(f"*{SUFFIX}")), self._directory)
         others = [path for path in paths if path.name != f"{self._name}{SUFFIX}"]
-        told = dict(zip(others, await asyncio.gather(*(_read(path) for path in others)), strict=True))
+        told = dict(zip(others, await asyncio.gather(*(_read(path, form) for path in others)), strict=True))
         return together(
             {self._name: own} | {path.name.removesuffix(SUFFIX): text for path, text in told.items() if text}
         )
@@ -60,21 +74,24 @@ class Expositions:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            writer.write(await self._tell())
+            async with asyncio.timeout(ANSWER_SECONDS):
+                form = Format((await reader.readline()).decode().strip())
+            writer.write(await self._tell(form))
             async with asyncio.timeout(ANSWER_SECONDS):
                 await writer.drain()
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError, ValueError):
             writer.transport.abort()
         finally:
             writer.close()
 
 
-async def _read(path: Path) -> bytes:
+async def _read(path: Path, form: Format) -> bytes:
     """What the process of this socket tells; nothing where it is gone or stuck."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             reader, writer = await asyncio.open_unix_connection(path)
             try:
+                writer.write(f"{form}\n".encode())
                 return await reader.read()
             finally:
                 writer.close()
@@ -94,13 +111,16 @@ def together(expositions: Mapping[str, bytes]) -> bytes:
             known, all_samples = metrics.setdefault(name, ([], []))
             known[:] = known or comments
             all_samples += [_labelled(sample, process.encode()) for sample in samples]
-    return b"".join(b"".join(comments + samples) for comments, samples in metrics.values())
+    end = _END if any(text.endswith(_END) for text in expositions.values()) else b""
+    return b"".join(b"".join(comments + samples) for comments, samples in metrics.values()) + end
 
 
 def _metrics(lines: Iterable[bytes]) -> list[tuple[bytes, list[bytes], list[bytes]]]:
     """Name, comments and samples of each. A metric begins with its HELP."""
     found: list[tuple[bytes, list[bytes], list[bytes]]] = []
     for line in lines:
+        if line == _END:
+            continue
         if line.startswith(b"# HELP "):
             found.append((line.split(b" ", 3)[2], [], []))
         _, comments, samples = found[-1]

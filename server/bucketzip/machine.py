@@ -18,12 +18,12 @@ from bucketzip.accounts import OpenAccounts
 from bucketzip.jobs.accounts import WritingAccount
 from bucketzip.jobs.archive_job import ArchivePlanning
 from bucketzip.jobs.archives import Archives
-from bucketzip.jobs.execution import BUILDS_AT_ONCE, COPIES_AT_ONCE, Widths
-from bucketzip.jobs.job_run import Tools
+from bucketzip.jobs.kinds import Tools
 from bucketzip.jobs.links import ResultLinks
 from bucketzip.jobs.ports import JobMetrics
 from bucketzip.jobs.runner import Runner
 from bucketzip.jobs.undo import Leftovers
+from bucketzip.jobs.widths import Widths
 from bucketzip.metrics import Metrics
 from bucketzip.networks import parse_networks
 from bucketzip.notify.acceptance import Acceptance
@@ -32,6 +32,7 @@ from bucketzip.notify.event import Events
 from bucketzip.notify.mail import Mail, MailServer
 from bucketzip.notify.sender import Sender
 from bucketzip.plan.accounts import Accounts
+from bucketzip.plan.activity import Activity
 from bucketzip.plan.downloads import Downloads
 from bucketzip.plan.endpoints import AllowedEndpoints
 from bucketzip.plan.sealing import Given, Sealing
@@ -39,14 +40,17 @@ from bucketzip.s3.client import Where, default_region, tls_context
 from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.settings import PREFIX, Settings
 from bucketzip.state.capabilities import Capabilities
+from bucketzip.state.cursors import Cursors
 from bucketzip.state.database import open_database
 from bucketzip.state.deliveries import Deliveries, Kind
 from bucketzip.state.instance_key import load_instance_key
 from bucketzip.state.jobs import Jobs
 from bucketzip.state.links import Links
 from bucketzip.state.manifests import Manifests
+from bucketzip.state.probes import Probes
 from bucketzip.state.processes import join_processes
 from bucketzip.state.receipts import Receipts
+from bucketzip.state.running import RunningDownloads
 from bucketzip.state.tokens import Tokens
 from bucketzip.state.users import Users
 from bucketzip.transfer.budget import Budget
@@ -75,6 +79,8 @@ class Machine:
     users: Users
     tokens: Tokens
     capabilities: Capabilities
+    cursors: Cursors
+    probes: Probes
     check_credentials: Callable[[], object]
     """Raises what keeps this process from having any of its own."""
 
@@ -132,8 +138,7 @@ async def open_machine(
             {Kind.CALLBACK: Callbacks(key, networks, tls), Kind.EMAIL: Mail(_mail_server(settings), tls)},
             metrics.deliveries,
         )
-        receipts = Receipts(database)
-        widths = Widths(asyncio.Semaphore(COPIES_AT_ONCE), asyncio.Semaphore(BUILDS_AT_ONCE))
+        receipts, widths = Receipts(database), Widths.of(settings.part_bytes)
 
         def tools(account: WritingAccount) -> Tools:
             return Tools(
@@ -143,11 +148,13 @@ async def open_machine(
                     account,
                     manifests,
                     most_built_bytes=settings.part_bytes,
+                    compressed_part_bytes=settings.compressed_part_bytes,
                     most_entries=settings.most_entries,
                 ),
                 account.archives,
                 account.engine,
                 account.multipart,
+                compressor,
                 widths,
                 JobMetrics(metrics.archives_ended, metrics.archive_seconds, metrics.archive_bytes),
                 settings.job_patience_seconds,
@@ -168,6 +175,7 @@ async def open_machine(
             manifests,
             accounts,
             shared.processes,
+            Activity(RunningDownloads(database, shared.processes)),
             capabilities=capabilities,
             sealing=sealing,
             ways=metrics.crcs,
@@ -200,6 +208,8 @@ async def open_machine(
             users=Users(database),
             tokens=Tokens(key),
             capabilities=capabilities,
+            cursors=Cursors(key),
+            probes=Probes(database),
             check_credentials=ours.keeper.current,
         )
 

@@ -5,9 +5,11 @@ paths.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, PlatformCollector, ProcessCollector
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import exposition as text_format
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from bucketzip import __version__
+from bucketzip.exposition import Format
 
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 _LONG_SECONDS = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14400)
@@ -15,8 +17,6 @@ _LONG_SECONDS = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14400)
 
 class Metrics:
     """One registry and its instruments."""
-
-    content_type = CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -156,7 +156,8 @@ class Metrics:
         )
         self.archive_bytes = Counter(
             "bucketzip_archive_bytes_total",
-            "Bytes of archives written into buckets, part by part: copied (inside S3), built (in this process).",
+            "Bytes of archives written into buckets, part by part: copied (inside S3), built (in this process), "
+            "compressed (built of compressed entries).",
             ["way"],
             registry=registry,
         )
@@ -236,6 +237,13 @@ class Metrics:
             registry=registry,
         )
 
-    def exposition(self) -> bytes:
-        """All of it, in the text format."""
-        return generate_latest(self.registry)
+    def exposition(self, form: Format) -> bytes:
+        """All of it."""
+        write = openmetrics.generate_latest if form is Format.OPENMETRICS else text_format.generate_latest
+        return write(self.registry)
+
+
+CONTENT_TYPES = {
+    Format.TEXT: text_format.CONTENT_TYPE_LATEST,
+    Format.OPENMETRICS: openmetrics.CONTENT_TYPE_LATEST,
+}

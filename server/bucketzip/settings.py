@@ -149,6 +149,13 @@ class Settings(BaseSettings):
         description="Longest part of such an archive that is made here, in memory, two at once. S3 takes 10,000 parts: "
         "64 MiB is enough for 625 GiB that S3 cannot copy itself.",
     )
+    compressed_part_bytes: int = Field(
+        16 * MIB,
+        ge=5 * MIB,
+        le=2048 * MIB,
+        description="Length of the parts of a compressed archive in a bucket, four at once in memory; longer ones, up "
+        "to BUCKETZIP_PART_BYTES, where 10,000 of these would not be enough.",
+    )
     jobs_kept_seconds: int = Field(
         30 * 86400,
         ge=60,

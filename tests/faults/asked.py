@@ -10,6 +10,8 @@ ON_BUCKET = {
     ("GET", "versions"): "ListObjectVersions",
     ("GET", "versioning"): "GetBucketVersioning",
     ("GET", "uploads"): "ListMultipartUploads",
+    ("GET", "lifecycle"): "GetBucketLifecycleConfiguration",
+    ("GET", "encryption"): "GetBucketEncryption",
     ("HEAD", ""): "HeadBucket",
 }
 ON_OBJECT = {
@@ -49,6 +51,8 @@ class Asked:
     @property
     def operation(self) -> str:
         """As the API reference names it: "GetObject", "UploadPartCopy"; "" for none that the store knows."""
+        if not self.bucket:
+            return "ListBuckets" if self.method == "GET" else ""
         for (method, parameter), name in (ON_OBJECT if self.key else ON_BUCKET).items():
             if method == self.method and (not parameter or parameter in self.query):
                 copies = name in {"UploadPart", "PutObject"} and "x-amz-copy-source" in self.headers

@@ -40,11 +40,11 @@ def document(
     )
 
 
-def error(status: int, code: str, headers: Mapping[str, str] | None = None) -> Reply:
+def error(status: int, code: str, headers: Mapping[str, str] | None = None, *, message: str = "") -> Reply:
     return document(
         "Error",
         element("Code", code),
-        element("Message", f"{code} in a test"),
+        element("Message", message or f"{code} in a test"),
         element("RequestId", "STUB"),
         namespace="",
         status=status,

@@ -8,8 +8,13 @@ from urllib.parse import quote_plus
 from tests.faults.asked import Asked
 from tests.faults.documents import Refused, document, element, head_only
 from tests.faults.http_reply import Reply
-from tests.faults.objects import LAST_CHARACTER, Objects, StoredObject, Version
+from tests.faults.objects import LAST_CHARACTER, WRITTEN_AT, Objects, StoredObject, Version
 from tests.faults.store import Store
+
+
+def list_buckets(store: Store) -> Reply:
+    owned = f"<Bucket>{element('Name', store.bucket)}{element('CreationDate', WRITTEN_AT)}</Bucket>"
+    return document("ListAllMyBucketsResult", f"<Buckets>{owned}</Buckets>")
 
 
 def head_bucket(store: Store, asked: Asked) -> Reply:

@@ -112,7 +112,12 @@ class InstanceMetadata:
 
     def _give_document(self, path: str) -> web.Response:
         zone = f"{self.region}a"
-        texts = {self.region_path: self.region, self.zone_path: zone, f"{self.zone_path}/": zone}
+        texts = {
+            "/latest/meta-data/instance-id": "i-0123456789abcdef0",
+            self.region_path: self.region,
+            self.zone_path: zone,
+            f"{self.zone_path}/": zone,
+        }
         if self.role:
             texts[self.roles_path] = self.role
         if path in texts:

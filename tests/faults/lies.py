@@ -10,9 +10,9 @@ from tests.faults.http_reply import After, Reply
 from tests.faults.lying_s3 import Lie
 
 
-def refuse(status: int, code: str) -> Lie:
+def refuse(status: int, code: str, message: str = "") -> Lie:
     """Answer with one of S3's errors, and do nothing; the connection stays usable, as S3's does."""
-    return lambda asked, honest: error(status, code)
+    return lambda asked, honest: error(status, code, message=message)
 
 
 def access_denied() -> Lie:

@@ -1,4 +1,4 @@
-"""STS as far as assuming a role goes: who asks must be signed in, and ask just as the API reference has it."""
+"""STS as far as roles and identities go: who asks must be signed in, and ask just as the API reference has it."""
 
 import re
 from collections.abc import Callable
@@ -49,10 +49,12 @@ class STS:
         signed = _SIGNED.fullmatch(request.headers.get("Authorization", ""))
         if signed is None or signed.groups() != (self.signer, "us-east-1"):
             return _refused("MissingAuthenticationToken", "Request is missing Authentication Token")
+        if asked == {"Action": "GetCallerIdentity", "Version": "2011-06-15"}:
+            return _identity(self.signer)
         role = asked.get("RoleArn", "")
         known = {"Action", "Version", "RoleArn", "RoleSessionName", "DurationSeconds", "ExternalId"}
         if (asked.get("Action"), asked.get("Version")) != ("AssumeRole", "2011-06-15") or not set(asked) <= known:
-            return _refused("InvalidAction", "this is no AssumeRole")
+            return _refused("InvalidAction", "this is neither AssumeRole nor GetCallerIdentity")
         if role not in self.roles or asked.get("ExternalId") != self.roles[role]:
             return _refused(
                 "AccessDenied", f"User: {self.signer} is not authorized to perform: sts:AssumeRole on {role}"
@@ -66,6 +68,15 @@ class STS:
 <SessionToken></SessionToken><Expiration>{ends:%Y-%m-%dT%H:%M:%SZ}</Expiration></Credentials>
 </AssumeRoleResult></AssumeRoleResponse>""",
         )
+
+
+def _identity(signer: str) -> web.Response:
+    return web.Response(
+        content_type="text/xml",
+        text=f"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
+<Arn>arn:aws:iam::111122223333:user/{signer}</Arn><UserId>AIDA:bucketzip</UserId><Account>111122223333</Account>
+</GetCallerIdentityResult></GetCallerIdentityResponse>""",
+    )
 
 
 def _refused(code: str, message: str) -> web.Response:

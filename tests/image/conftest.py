@@ -16,14 +16,14 @@ from tests.image.network import network
 @pytest.fixture(scope="session", autouse=True)
 def _possible() -> None:
     """Where it is not, every test fails, with the reason."""
-    host.require()
+    BUILD.mkdir(parents=True, exist_ok=True)
+    host.require(BUILD)
     host.sweep()
 
 
 @pytest.fixture(scope="session")
 def home() -> Iterator[Path]:
     """A directory for trees, on a disk: overlays do not go on overlays."""
-    BUILD.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f"{host.own('')}", dir=BUILD))
     yield made
     remove(made)

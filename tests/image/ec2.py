@@ -38,7 +38,7 @@ BASE_IMAGE = {
     "image_location": "amazon/debian-13-amd64-20261101-2286",
     "sriov": "simple",
 }
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 LOOK_SECONDS = 0.2
 
 

@@ -4,28 +4,43 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 PREFIX = "bucketzip-image"
-PROGRAMS = ("ip", "mmdebstrap", "mount", "nsenter", "packer", "ssh-keygen", "systemd-nspawn", "umount")
+PROGRAMS = (
+    *("blkid", "chroot", "curl", "ip", "losetup", "mkfs.ext4", "mmdebstrap", "mount", "nsenter", "packer"),
+    *("ssh-keygen", "systemd-nspawn", "umount", "unshare"),
+)
+
+TRIALS = {
+    "namespaces, which the kernel, or what this machine runs in, refuses": (
+        "unshare --net --mount --pid --uts --ipc --fork --mount-proc true"
+    ),
+    "overlays of directories here": (
+        "mkdir lower upper work merged && unshare --mount "
+        "mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged"
+    ),
+    "loop devices": "truncate --size=1M disk && device=$(losetup --find --show disk) && losetup --detach $device",
+}
+"""Shell commands by what they show to be possible, each in an empty directory."""
 
 
 class CannotRun(Exception):
     """Why it cannot be shown here that the image works: nothing is skipped."""
 
 
-def require() -> None:
-    """Raise CannotRun with all that is missing."""
+def require(directory: Path) -> None:
+    """Raise CannotRun with all that is missing; the directory is where trees will be."""
     missing = [f"{name} (tests/image/apt-packages.txt has its package)" for name in PROGRAMS if not shutil.which(name)]
     if os.geteuid() != 0:
         missing.append("root: it makes namespaces, mounts and cgroups")
     elif not missing:
-        for what, *command in (
-            ("network namespaces", "unshare", "--net", "true"),
-            ("mounts", "unshare", "--mount", "true"),
-        ):
-            if subprocess.run(command, capture_output=True, check=False).returncode:
-                missing.append(f"{what}: the kernel, or what this machine runs in, refuses them")
+        with tempfile.TemporaryDirectory(dir=directory) as name:
+            for what, script in TRIALS.items():
+                done = subprocess.run(["sh", "-c", script], cwd=name, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    missing.append(f"{what} ({done.stderr.strip()})")
     try:
         cgroup2()
     except CannotRun as error:

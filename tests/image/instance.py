@@ -20,11 +20,11 @@ from tests.image.container import Container, booted
 from tests.image.network import AROUND, LINK_LOCAL, MACHINE, Network, relay, vpc
 
 BUCKET = "demo"
-ANSWER_SECONDS = 60
+ANSWER_SECONDS = 180
 QUICK = """
 # A machine of this test is watched more closely than one of a customer.
 [Service]
-WatchdogSec=6s
+WatchdogSec=12s
 """
 
 
@@ -135,7 +135,7 @@ def answering(imds: InstanceMetadata, around: Network) -> Iterator[None]:
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        assert ready.wait(20), "the metadata service does not start"
+        assert ready.wait(60), "the metadata service does not start"
         yield
     finally:
         loop.call_soon_threadsafe(ending.set)

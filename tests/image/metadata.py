@@ -5,28 +5,39 @@ import re
 from aiohttp import web
 
 from tests.faults.imds import InstanceMetadata
+from tests.image.network import LINK_LOCAL
 
 
 class MetadataTree(InstanceMetadata):
-    """With the key that the instance was launched with, and no user data."""
+    """Of an instance with one interface, with the key and the user data that it was launched with."""
 
-    def __init__(self, *, public_key: str, host: str, port: int) -> None:
+    def __init__(
+        self, *, public_key: str, user_data: str, address: str, mac: str, host: str = LINK_LOCAL, port: int = 80
+    ) -> None:
         super().__init__(host=host, port=port)
+        self._others = {"dynamic/instance-identity": "document", "user-data": user_data}
+        name = f"ip-{address.replace('.', '-')}.ec2.internal"
+        interface = f"network/interfaces/macs/{mac}"
         self._leaves = {
             "ami-id": "ami-0123456789abcdef0",
-            "hostname": "ip-10-0-2-15.ec2.internal",
+            "hostname": name,
             "instance-id": "i-0123456789abcdef0",
             "instance-type": "t3.small",
-            "local-hostname": "ip-10-0-2-15.ec2.internal",
-            "local-ipv4": "10.0.2.15",
+            "local-hostname": name,
+            "local-ipv4": address,
+            "mac": mac,
+            f"{interface}/device-number": "0",
+            f"{interface}/local-hostname": name,
+            f"{interface}/local-ipv4s": address,
+            f"{interface}/mac": mac,
             "placement/availability-zone": f"{self.region}a",
             "placement/region": self.region,
             "public-keys/0/openssh-key": public_key,
         }
 
     def _give_document(self, path: str) -> web.Response:
-        if re.fullmatch(r"/[^/]+/dynamic/instance-identity/?", path):
-            return web.Response(text="document")
+        if text := self._others.get(path.strip("/").partition("/")[2]):
+            return web.Response(text=text)
         found = re.fullmatch(r"/(?:latest|\d{4}-\d\d-\d\d)/meta-data/?(.*)", path)
         name = found[1].rstrip("/") if found else ""
         if not found or name.startswith("iam"):

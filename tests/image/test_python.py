@@ -33,7 +33,7 @@ def test_slow_readers_get_the_right_bytes(instances: tuple[Instance, Instance]) 
     said = machine.run(
         "cd /srv/test && PYTHONPATH=/srv/test-packages PYTHONDONTWRITEBYTECODE=1 /opt/bucketzip/bin/python -m pytest"
         " -p no:cacheprovider tests/web/test_clients.py -k never_used_again -v",
-        timeout_seconds=200,
+        timeout_seconds=600,
     )
     assert "Python 3.13." in said
     assert "2 passed" in said, said

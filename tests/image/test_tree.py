@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,6 +119,22 @@ def test_it_is_debian_13_with_what_is_needed(tree: Path) -> None:
     assert inside(tree, "/opt/bucketzip/bin/bucketzip", "version").stdout.startswith("bucketzip ")
     enabled = {unit.name for unit in (tree / "etc/systemd/system/multi-user.target.wants").iterdir()}
     assert enabled >= {"bucketzip.target", "chrony.service", "ssh-host-keys.service", "unattended-upgrades.service"}
+
+
+def test_it_has_what_the_product_needs_and_nothing_of_its_development(tree: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = names(project["dependencies"])
+    extras = {name for extra in project["optional-dependencies"].values() for name in names(extra)}
+    (packages,) = (tree / "opt/bucketzip/lib").glob("python3.*/site-packages")
+    installed = names([path.name.partition("-")[0] for path in packages.glob("*.dist-info")])
+    needed.add("bucketzip")  # which extras name too
+    assert installed >= needed
+    assert not installed & (extras - needed)
+
+
+def names(requirements: list[str]) -> set[str]:
+    """Of packages, in the spelling that all spellings have in common."""
+    return {re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", each)[0]).lower() for each in requirements}
 
 
 def test_the_service_cannot_change_its_program(tree: Path) -> None:

@@ -5,7 +5,7 @@ import io
 import sqlite3
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -46,13 +46,17 @@ class Client:
 
     async def until(self, job_id: str, *states: str) -> Told:
         """The job once it is in one of these states; by default, once it is over."""
+        return await self.until_it(job_id, lambda told: told["state"] in states, over=not states)
+
+    async def until_it(self, job_id: str, does: Callable[[Told], bool], *, over: bool = False) -> Told:
+        """The job once it does that; it must, unless it is to be over."""
         async with self._http.get(f"{self._base}/archives/{job_id}/events") as answer:
             told: Told = {}
             async for event in events(answer):
                 told = event.data or told
-                if told.get("state") in states:
+                if told and does(told):
                     return told
-            assert not states, told
+            assert over, told
             return told
 
     async def archived(self, *sources: str, **fields: Any) -> Told:

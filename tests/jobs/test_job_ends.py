@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bucketzip.jobs import job_run, patience, runner
-from bucketzip.jobs.execution import COPIES_AT_ONCE
+from bucketzip.jobs.widths import COPIES_AT_ONCE
 from bucketzip.state import database
 from bucketzip.state.database import FILE_NAME
 from bucketzip.state.job_states import State

@@ -41,6 +41,11 @@ class Prometheus:
         found = (await self._get("query", {"query": expression}))["result"]
         return sum(float(each["value"][1]) for each in found)
 
+    async def exemplars(self, selector: str) -> list[dict[str, str]]:
+        """The labels of those that were kept for these series since the beginning."""
+        found = await self._get("query_exemplars", {"query": selector, "start": self._began, "end": time.time()})
+        return [exemplar["labels"] for series in found for exemplar in series["exemplars"]]
+
     async def _get(self, path: str, parameters: dict[str, Any]) -> Any:
         async with self._client.get(f"{self._base}/api/v1/{path}", params=parameters) as answer:
             told = await answer.json()
@@ -58,6 +63,7 @@ async def prometheus(work: Path, server: str) -> AsyncIterator[Prometheus]:
         "prometheus",
         "--config.file=prometheus.yml",
         "--storage.tsdb.path=data",
+        "--enable-feature=exemplar-storage",
         "--web.listen-address=127.0.0.1:0",
         cwd=work,
         stderr=asyncio.subprocess.PIPE,

@@ -115,6 +115,8 @@ async def test_everything_shows_something(stub: LyingS3, tmp_path: Path, monkeyp
             for name, value in FILLED_IN.items():
                 expression = expression.replace(name, value)  # noqa: PLW2901  -- filled in, as Grafana does
             assert await asked.has_values(expression), f"{title}: {expression}"
+        kept = await asked.exemplars("bucketzip_download_seconds_bucket")
+        assert {frozenset(labels) for labels in kept} == {frozenset({"request_id"})}
         for name in ("job", "instance"):
             found = re.fullmatch(r"label_values\((.+), (\w+)\)", VARIABLES[name]["query"])
             assert found is not None

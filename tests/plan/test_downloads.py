@@ -15,9 +15,12 @@ from bucketzip.errors import SourceChanged
 from bucketzip.metrics import Metrics
 from bucketzip.plan import downloads as module
 from bucketzip.plan.accounts import Account
+from bucketzip.plan.activity import Activity
+from bucketzip.plan.browsing import Bucket, Level, Totals
 from bucketzip.plan.catalog import Catalog, Listed, Pages
 from bucketzip.plan.downloads import Downloads
 from bucketzip.plan.request import DownloadRequest
+from bucketzip.plan.signer import Signer
 from bucketzip.state.capabilities import Capabilities, hash_capability
 from bucketzip.state.database import open_database
 from bucketzip.state.job_states import State
@@ -25,6 +28,7 @@ from bucketzip.state.jobs import Jobs
 from bucketzip.state.links import Link, Links
 from bucketzip.state.manifests import GRACE_SECONDS, Manifests
 from bucketzip.state.processes import join_processes
+from bucketzip.state.running import RunningDownloads
 from bucketzip.transfer.budget import Budget
 from bucketzip.transfer.fetch import Fetch
 from bucketzip.transfer.opened import OpenArchives
@@ -64,6 +68,23 @@ class NothingToRead:
         raise AssertionError("nothing is read here")
 
 
+class NothingToSee:
+    """A browser for those who look for nothing."""
+
+    async def buckets(self) -> list[Bucket]:
+        raise AssertionError("nobody looks around here")
+
+    async def level(self, bucket: str, prefix: str, *, after: str, limit: int) -> Level:
+        raise AssertionError("nobody looks around here")
+
+    async def totals(self, bucket: str, prefix: str, *, after: str, most_keys: int, most_seconds: float) -> Totals:
+        raise AssertionError("nobody looks around here")
+
+
+async def nobody() -> Signer:
+    raise AssertionError("nobody asks here")
+
+
 class OnlyOne:
     """One account, with a catalog in memory. `used` has the credentials of those who used it."""
 
@@ -72,6 +93,8 @@ class OnlyOne:
         engine = Engine(NothingToRead(), Budget(1 << 24, now=time.monotonic))
         self._account = Account(
             catalog=catalog,
+            browser=NothingToSee(),
+            signer=nobody,
             discovery=discovery,
             engine=engine,
             archives=OpenArchives(manifests.open, engine, Memory(), None),
@@ -106,6 +129,7 @@ async def process(directory: Path, catalog: Catalog, *, most_bytes: int = 1 << 2
             manifests,
             OnlyOne(catalog, manifests),
             processes,
+            Activity(RunningDownloads(database, processes)),
             capabilities=Capabilities(KEY),
             sealing=SEALING,
             ways=Metrics().crcs,

@@ -67,6 +67,7 @@ async def test_style_and_region_by_the_profile(monkeypatch: pytest.MonkeyPatch, 
         ("bucket", {"AWS_REGION": "eu-west-1"}, "bucket.s3.eu-west-1.amazonaws.com", "", "eu-west-1"),
         ("bucket", {}, "bucket.s3.amazonaws.com", "", "us-east-1"),
         ("bucket", {"AWS_REGION": "cn-north-1"}, "bucket.s3.cn-north-1.amazonaws.com.cn", "", "cn-north-1"),
+        ("bucket", {"AWS_REGION": "us-gov-west-1"}, "bucket.s3.us-gov-west-1.amazonaws.com", "", "us-gov-west-1"),
         ("dotted.bucket", {"AWS_REGION": "eu-west-1"}, "s3.eu-west-1.amazonaws.com", "/dotted.bucket", "eu-west-1"),
         (
             "bucket",
@@ -103,6 +104,28 @@ async def test_aws(
     route = await route_of(bucket, monkeypatch, **environment)
     assert route.tls
     assert route[1:] == (host, 443, host, prefix, region, "s3")
+
+
+@pytest.mark.parametrize(
+    ("environment", "custom"),
+    [
+        ({"AWS_REGION": "eu-west-1"}, False),
+        ({"AWS_REGION": "cn-northwest-1"}, False),
+        ({"AWS_REGION": "us-gov-east-1"}, False),
+        ({"AWS_REGION": "eusc-de-east-1"}, False),
+        ({"AWS_ENDPOINT_URL_S3": "https://bucket.vpce-1a2b3c4d.s3.us-east-1.vpce.amazonaws.com:443"}, False),
+        ({"AWS_ENDPOINT_URL_S3": "https://s3.example.com"}, True),
+        ({"AWS_ENDPOINT_URL_S3": "https://amazonaws.com.example.com"}, True),
+        ({"AWS_ENDPOINT_URL_S3": "https://notamazonaws.com"}, True),
+    ],
+)
+async def test_it_knows_aws_in_all_its_partitions(
+    monkeypatch: pytest.MonkeyPatch, *, environment: dict[str, str], custom: bool
+) -> None:
+    for name, value in {**KEYS, "AWS_REGION": "us-east-1", **environment}.items():
+        monkeypatch.setenv(name, value)
+    async with CredentialKeeper().running() as keeper, open_s3(keeper, max_connections=1) as s3:
+        assert s3.custom_endpoint is custom
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A verdict holds for its time and for its endpoint and buckets alone; an upload stays noted until it is gone."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,17 @@ async def test_its_time_ends_and_a_new_one_takes_its_place(database: Database) -
     assert await probes.get(PROBE) is None
     await probes.keep(PROBE, FAILED, seconds=100)
     assert await probes.get(PROBE) == FAILED
+
+
+async def test_those_of_an_endpoint_that_still_hold(database: Database) -> None:
+    probes, now = Probes(database), int(time.time())
+    await probes.keep(PROBE, FAILED, seconds=100)
+    await probes.keep(PROBE._replace(source="another"), PROVEN, seconds=100)
+    await probes.keep(PROBE._replace(endpoint="https://elsewhere"), PROVEN, seconds=100)
+    await probes.keep(PROBE._replace(scratch="late"), PROVEN, seconds=-1)
+    found = await probes.known(PROBE.endpoint)
+    assert [(known.probe.source, known.verdict) for known in found] == [("another", PROVEN), ("source", FAILED)]
+    assert all(now + 95 < known.expires_at <= now + 160 for known in found)
 
 
 async def test_uploads_stay_noted_until_they_have_ended(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from bucketzip.archive.crc import crc32
 from bucketzip.archive.deflate import BLOCK_BYTES
 from bucketzip.archive.deflated import Compression, DeflatedArchive
 from bucketzip.transfer.budget import RESERVE_BYTES, Budget
 from bucketzip.transfer.compressor import Compressor
 from bucketzip.transfer.deflating import Deflating
 from bucketzip.transfer.fetch import Piece
+from bucketzip.transfer.outlets import ToClient
 from bucketzip.transfer.pump import ClientStalled
 from tests.transfer.archives import content, lay_out
 
@@ -68,10 +68,9 @@ def deflating(
     compressor: Compressor, client: Client, budget: Budget, sizes: Sequence[int] = SIZES, stall_seconds: float = 50
 ) -> Deflating:
     manifest = lay_out(sizes).manifest
-    archive = DeflatedArchive(manifest, lambda entry: crc32(content(entry, sizes[entry])), Compression(1))
-    return Deflating(
-        archive, compressor, budget, client, window_bytes=lambda: budget.total_bytes, stall_seconds=stall_seconds
-    )
+    archive = DeflatedArchive(manifest, lambda *_: None, Compression(1))
+    outlet = ToClient(client, stall_seconds)
+    return Deflating(archive, compressor, budget, outlet, window_bytes=lambda: budget.total_bytes)
 
 
 def a_budget(total_bytes: int) -> Budget:

@@ -36,6 +36,9 @@ PUBLIC = {
     ("GET", "/readyz"),
     ("GET", "/openapi.yaml"),
     ("GET", "/docs"),
+    ("GET", "/"),
+    ("GET", "/console"),
+    ("GET", "/console/{file}"),
 }
 MARK = {"X-Requested-With": "bucketzip"}
 

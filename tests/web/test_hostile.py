@@ -20,6 +20,7 @@ from tests.faults.lying_s3 import LyingS3
 from tests.web.serving import Server, serving, stub_environment
 
 MIB = 1 << 20
+KEPT = ("/docs", "/openapi.yaml", "/console", "/console/app.js")
 
 
 async def posted(server: Server, body: bytes | BytesIO, **headers: str) -> tuple[int, str]:
@@ -201,7 +202,7 @@ async def test_what_a_request_began_is_logged_by_its_id(stub: LyingS3, stub_serv
     assert planned["request_id"] == request_id
 
 
-@pytest.mark.parametrize("path", ["/downloads", "/archives", "/healthz", "/nowhere", "/docs", "/openapi.yaml"])
+@pytest.mark.parametrize("path", ["/downloads", "/archives", "/healthz", "/nowhere", *KEPT])
 async def test_every_answer_says_what_a_browser_may_do_with_it(stub_server: Server, path: str) -> None:
     async with stub_server.client.get(stub_server.base + path) as answer:
         headers = answer.headers
@@ -210,7 +211,7 @@ async def test_every_answer_says_what_a_browser_may_do_with_it(stub_server: Serv
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
     assert "unsafe" not in headers["Content-Security-Policy"]
-    assert headers["Cache-Control"] == ("no-cache" if path in {"/docs", "/openapi.yaml"} else "no-store")
+    assert headers["Cache-Control"] == ("no-cache" if path in KEPT else "no-store")
 
 
 async def test_an_answer_with_a_link_is_kept_by_nobody(stub: LyingS3, stub_server: Server) -> None:

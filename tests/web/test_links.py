@@ -11,8 +11,10 @@ import pytest
 
 from bucketzip.plan import revocations
 from bucketzip.state.capabilities import hash_capability, new_id
-from bucketzip.state.database import open_database
+from bucketzip.state.database import Database, open_database
 from bucketzip.state.links import Link, Links
+from bucketzip.state.processes import join_processes
+from bucketzip.state.running import RunningDownloads
 from bucketzip.web import keys
 from tests.faults import lies
 from tests.faults.content import Synthetic
@@ -24,10 +26,16 @@ WANTED = {"sources": ["s3://stub/"]}
 
 
 @pytest.fixture
-async def links(tmp_path: Path) -> AsyncIterator[Links]:
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    """The server's, as another process has it open."""
     (tmp_path / "state").mkdir(exist_ok=True)
-    async with open_database(tmp_path / "state") as database:
-        yield Links(database)
+    async with open_database(tmp_path / "state") as opened:
+        yield opened
+
+
+@pytest.fixture
+def links(database: Database) -> Links:
+    return Links(database)
 
 
 @pytest.fixture
@@ -156,6 +164,37 @@ async def test_running_downloads_of_it_are_broken_off(
     await server.idle()
     async with server.client.get(f"{server.base}/metrics") as metrics:
         assert 'bucketzip_downloads_total{outcome="link_revoked"} 1.0' in await metrics.text()
+
+
+async def test_running_downloads_of_it_are_counted_in_all_processes(
+    stub: LyingS3, database: Database, server: Server, tmp_path: Path
+) -> None:
+    """Another process that shares the state is played here, by what a process has of it."""
+    stub.objects.put("large", Synthetic(64 * MIB, 1))
+    _, made = await server.ask("s3://stub/")
+    assert made["downloads_active"] == 0
+
+    async def active() -> int:
+        listed = (await call(server, "GET", "/downloads"))[1]["downloads"]
+        assert listed == [(await call(server, "GET", f"/downloads/{made['id']}"))[1]]
+        count = int(listed[0]["downloads_active"])
+        assert (await call(server, "GET", "/system"))[1]["downloads"] == {"active": count}
+        return count
+
+    async with join_processes(tmp_path / "state") as processes:
+        other = RunningDownloads(database, processes)
+        async with server.client.get(made["url"]) as one, server.client.get(made["url"]) as two:
+            assert await active() == 2
+            async with asyncio.timeout(10):
+                while await other.of_others() != {made["id"]: 2}:
+                    await asyncio.sleep(0.01)
+            await other.tell({made["id"]: 3})
+            assert await active() == 5
+            for running in (one, two):
+                await running.read()
+        await server.idle()
+        assert await active() == 3
+    assert await active() == 0, "a process that is gone downloads nothing"
 
 
 async def ended(server: Server, link_id: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from bucketzip.s3.credentials import CredentialKeeper
@@ -113,6 +114,32 @@ async def test_the_machine_is_told(stub: LyingS3, serve: Any) -> None:
         "pool": 1,
         "state": 1,
     }
+
+
+async def test_exemplars_lead_to_the_log(stub: LyingS3, serve: Any) -> None:
+    """Of a request, a download, a plan and an archive, in OpenMetrics, as Prometheus reads it."""
+    stub.objects.put("in/a", b"content")
+    async with serve() as server:
+        link = await server.link("s3://stub/in/")
+        async with server.client.get(link) as answer:
+            request_id = answer.headers["X-Request-Id"]
+            await answer.read()
+        await server.idle()
+        job = await Client(server.client, server.base).archived()
+        async with server.client.get(
+            f"{server.base}/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0,*/*;q=0.1"}
+        ) as answer:
+            assert answer.content_type == "application/openmetrics-text"
+            families = openmetrics.text_string_to_metric_families(await answer.text())  # type: ignore[no-untyped-call]
+    exemplars: dict[str, list[dict[str, str]]] = {}
+    for family in families:
+        for sample in family.samples:
+            if sample.exemplar:
+                exemplars.setdefault(family.name, []).append(sample.exemplar.labels)
+    assert exemplars["bucketzip_download_seconds"] == [{"request_id": request_id}]
+    assert {"request_id": request_id} in exemplars["bucketzip_http_request_seconds"]
+    assert len(exemplars["bucketzip_plan_seconds"]) == 1
+    assert exemplars["bucketzip_archive_seconds"] == [{"job": job["id"]}]
 
 
 async def test_no_credentials_have_expired_long_ago() -> None:

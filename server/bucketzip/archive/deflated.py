@@ -2,7 +2,8 @@
 
 Nobody knows how long it is before it is made, so it has no segments and no ranges: it is walked once, from front to
 end. The walk takes content in whatever pieces it comes and cuts it into blocks; blocks are encoded anywhere, several
-at once; the walk takes them back in order, and puts the records between them.
+at once; the walk takes them back in order, and puts the records between them. One that was broken off goes on behind
+any block of which there is a checkpoint.
 
 What an entry becomes:
 
@@ -12,21 +13,20 @@ What an entry becomes:
     stream as they are, since a stored entry with a descriptor does not open everywhere.
 """
 
-from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import NamedTuple
 
 from bucketzip.archive import records
 from bucketzip.archive.compressed_formats import is_compressed
+from bucketzip.archive.crc import crc32, crc32_combine
 from bucketzip.archive.deflate import BLOCK_BYTES, DICTIONARY_BYTES, bound, compress, shrinks, wrap
 from bucketzip.archive.manifest import Manifest
+from bucketzip.archive.segments import Span
+from bucketzip.archive.walked import Form, Walked, Way
 
 DIRECTORY_BATCH = 250
 """Directory records encoded at a time, which takes some 2 ms."""
-
-_STORED = 0xFFFF_FFFF_FFFF_FFFF  # in place of a deflated length
 
 
 class Compression(NamedTuple):
@@ -36,13 +36,13 @@ class Compression(NamedTuple):
     auto: bool = False
 
 
-class Way(Enum):
-    """What is done with the blocks of one entry."""
+class Made(NamedTuple):
+    """What became of a block."""
 
-    STORE = auto()
-    WRAP = auto()
-    """Put into a deflate stream as it is."""
-    DEFLATE = auto()
+    data: bytes | None
+    """To send for it; None where it is to be stored as it is."""
+    crc: int
+    """Of its content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,54 +50,83 @@ class Block:
     """The next bytes of an entry, `BLOCK_BYTES` of them but for its last block."""
 
     entry: int
+    start: int
+    """Where in the content of the entry they begin."""
     data: bytes
     way: Way
     level: int
     dictionary: bytes
-    first: bool
     last: bool
 
     @property
     def whole(self) -> bool:
         """Whether it is all of its entry."""
-        return self.first and self.last
+        return self.last and not self.start
 
-    def encode(self) -> bytes | None:
-        """The bytes to send for it; None where it is to be stored as it is. The only thing here that takes long."""
+    def encode(self) -> Made:
+        """The only thing here that takes long."""
+        crc = crc32(self.data)
         if self.way is Way.STORE:
-            return None
+            return Made(None, crc)
         if self.way is Way.WRAP:
-            return wrap(self.data, last=self.last)
+            return Made(wrap(self.data, last=self.last), crc)
         made = compress(self.data, level=self.level, dictionary=self.dictionary, last=self.last)
-        return None if self.whole and len(made) >= len(self.data) else made
+        return Made(None if self.whole and len(made) >= len(self.data) else made, crc)
 
 
 class DeflatedArchive:
     """One walk through an archive: `feed` all content, then `close`; each block to `encoded`; then `directory`.
 
-    Content is that of the objects with any bytes, one after the other in the order of the manifest. `crc` gives the
-    CRC of an entry once all of its content was fed.
+    Content is that of the objects with any bytes, one after the other in the order of the manifest. `learn` is told
+    the CRC of each entry whose content was all encoded, and raises where it has to be another. The walk goes on where
+    those stopped that made the `checkpoints`; then content is what is left of it, as `spans` tell.
     """
 
-    def __init__(self, manifest: Manifest, crc: Callable[[int], int | None], compression: Compression) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        learn: Callable[[int, int], None],
+        compression: Compression,
+        checkpoints: Iterable[bytes] = (),
+    ) -> None:
         self._manifest = manifest
-        self._crc = crc
+        self._learn = learn
         self._level, self._auto = compression
-        self._fed = 0  # entries that all content of was fed
-        self._way = Way.STORE
-        self._offset = 0  # into the content of the entry after those
+        self.walked = Walked(len(manifest))
+        for checkpoint in checkpoints:
+            self.walked.unpack(checkpoint)
+        self._entry = self.walked.entry  # that is fed next
+        self._offset = self.walked.offset
+        self._way = self.walked.way
         self._gathered = bytearray()
         self._dictionary = b""
-        self._position = 0
-        self._header_at = array("Q", bytes(8 * len(manifest)))
-        self._deflated = array("Q", bytes(8 * len(manifest)))
-        self._open = bytearray(len(manifest))  # 1: with a descriptor
+        self._lacking = 0  # bytes of the dictionary, which come before the content itself
+        if self._offset and self._way is Way.DEFLATE:
+            content = manifest.inline(self._entry)
+            if content is None:
+                self._lacking = DICTIONARY_BYTES
+            else:
+                self._dictionary = content[self._offset - DICTIONARY_BYTES : self._offset]
+
+    def spans(self) -> Iterator[Span]:
+        """The content that is to be fed."""
+        manifest, entry, start = self._manifest, self._entry, self._offset - self._lacking
+        return (
+            Span(each, start if each == entry else 0, manifest.sizes[each])
+            for each in range(entry, len(manifest))
+            if manifest.sizes[each] and manifest.inline(each) is None
+        )
 
     def feed(self, piece: bytes | memoryview) -> Iterator[Block]:
         """Take the next content; gives the blocks that are complete with it."""
         view = memoryview(piece)
         while view:
             yield from self._without_object()
+            if self._lacking:
+                now, view = view[: self._lacking], view[self._lacking :]
+                self._dictionary += now
+                self._lacking -= len(now)
+                continue
             missing = self._next_length() - len(self._gathered)
             now, view = view[:missing], view[missing:]
             if len(now) < missing:
@@ -105,92 +134,103 @@ class DeflatedArchive:
             else:
                 data = b"".join((self._gathered, now))
                 self._gathered.clear()
-                yield self._block(self._fed, data, self._offset, self._manifest.sizes[self._fed])
+                yield self._block(data, self._manifest.sizes[self._entry])
 
     def close(self) -> Iterator[Block]:
         """The blocks behind the last content."""
         yield from self._without_object()
-        assert self._fed == len(self._manifest)
+        assert self._entry == len(self._manifest)
 
-    def encoded(self, block: Block, made: bytes | None) -> Iterator[bytes]:
+    def encoded(self, block: Block, made: Made) -> Iterator[bytes]:
         """What to send of a block that became `made`, records around it included. Blocks come in order."""
-        entry, body = block.entry, block.data if made is None else made
-        name, size, mtime = self._manifest.name(entry), self._manifest.sizes[entry], self._manifest.mtime(entry)
+        walked, entry, body = self.walked, block.entry, block.data if made.data is None else made.data
+        size = self._manifest.sizes[entry]
         zip64 = records.needs_zip64(size, bound(size))
-        if block.first:
-            self._header_at[entry] = self._position
-            if block.whole or made is None:
-                yield self._count(
-                    records.local_header(
-                        name,
-                        size=size,
-                        crc=self._known_crc(entry),
-                        mtime=mtime,
-                        descriptor=False,
-                        deflated=None if made is None else len(made),
-                    )
-                )
-            else:
-                self._open[entry] = 1
-                yield self._count(records.open_header(name, mtime=mtime, zip64=zip64))
-        if made is None:
-            self._deflated[entry] = _STORED
+        if block.start:
+            walked.crcs[entry] = crc32_combine(walked.crcs[entry], made.crc, len(block.data))
         else:
-            self._deflated[entry] += len(made)
+            walked.header_at[entry], walked.crcs[entry] = walked.position, made.crc
+            yield self._count(self._header(block, made, zip64=zip64))
+        walked.packed[entry] += len(body)
         if body:
             yield self._count(body)
-        if block.last and self._open[entry]:
-            yield self._count(
-                records.descriptor(size=size, crc=self._known_crc(entry), deflated=self._deflated[entry], zip64=zip64)
-            )
+        if not block.last:
+            walked.entry, walked.offset, walked.way = entry, block.start + len(block.data), block.way
+            return
+        crc = walked.crcs[entry]
+        self._learn(entry, crc)
+        if walked.forms[entry] == Form.OPEN:
+            yield self._count(records.descriptor(size=size, crc=crc, deflated=walked.packed[entry], zip64=zip64))
+        walked.entry, walked.offset = entry + 1, 0
 
     def directory(self) -> Iterator[bytes]:
-        """The central directory and what closes the archive, once all blocks were encoded."""
-        manifest, directory_at = self._manifest, self._position
-        for first in range(0, len(manifest), DIRECTORY_BATCH):
-            batch = range(first, min(first + DIRECTORY_BATCH, len(manifest)))
+        """What is left of the central directory, and what closes the archive, once all blocks were encoded."""
+        walked, entries = self.walked, len(self._manifest)
+        if not walked.records:
+            walked.directory_at = walked.position
+        while walked.records < entries:
+            batch = range(walked.records, min(walked.records + DIRECTORY_BATCH, entries))
+            walked.records = batch.stop
             yield self._count(b"".join(map(self._directory_record, batch)))
-        yield self._count(
-            records.end_records(
-                entries=len(manifest), directory_at=directory_at, directory_size=self._position - directory_at
+        if not walked.complete:
+            walked.records += 1
+            at = walked.directory_at
+            yield self._count(
+                records.end_records(entries=entries, directory_at=at, directory_size=walked.position - at)
             )
+
+    def _header(self, block: Block, made: Made, *, zip64: bool) -> bytes:
+        manifest, entry = self._manifest, block.entry
+        name, mtime = manifest.name(entry), manifest.mtime(entry)
+        self.walked.forms[entry] = Form.STORED if made.data is None else Form.DEFLATED if block.whole else Form.OPEN
+        if self.walked.forms[entry] == Form.OPEN:
+            return records.open_header(name, mtime=mtime, zip64=zip64)
+        crc = made.crc if block.whole else manifest.crc(entry)
+        assert crc is not None
+        return records.local_header(
+            name,
+            size=manifest.sizes[entry],
+            crc=crc,
+            mtime=mtime,
+            descriptor=False,
+            deflated=None if made.data is None else len(made.data),
         )
 
     def _directory_record(self, entry: int) -> bytes:
-        deflated = self._deflated[entry]
+        manifest, walked = self._manifest, self.walked
         return records.directory_record(
-            self._manifest.name(entry),
-            size=self._manifest.sizes[entry],
-            crc=self._known_crc(entry),
-            mtime=self._manifest.mtime(entry),
-            descriptor=bool(self._open[entry]),
-            header_at=self._header_at[entry],
-            deflated=None if deflated == _STORED else deflated,
+            manifest.name(entry),
+            size=manifest.sizes[entry],
+            crc=walked.crcs[entry],
+            mtime=manifest.mtime(entry),
+            descriptor=walked.forms[entry] == Form.OPEN,
+            header_at=walked.header_at[entry],
+            deflated=None if walked.forms[entry] == Form.STORED else walked.packed[entry],
         )
 
     def _without_object(self) -> Iterator[Block]:
         """The blocks of the next entries whose bytes are in the manifest, or that have none."""
-        while self._fed < len(self._manifest):
-            entry = self._fed
-            content = self._manifest.inline(entry)
-            if content is None and self._manifest.sizes[entry]:
+        while self._entry < len(self._manifest):
+            content = self._manifest.inline(self._entry)
+            if content is None and self._manifest.sizes[self._entry]:
                 return
             content = content or b""
-            for start in range(0, max(len(content), 1), BLOCK_BYTES):
-                yield self._block(entry, content[start : start + BLOCK_BYTES], start, len(content))
+            for start in range(self._offset, max(len(content), 1), BLOCK_BYTES):
+                yield self._block(content[start : start + BLOCK_BYTES], len(content))
 
     def _next_length(self) -> int:
-        return min(BLOCK_BYTES, self._manifest.sizes[self._fed] - self._offset)
+        return min(BLOCK_BYTES, self._manifest.sizes[self._entry] - self._offset)
 
-    def _block(self, entry: int, data: bytes, start: int, size: int) -> Block:
-        first, last = start == 0, start + len(data) == size
-        if first:
+    def _block(self, data: bytes, size: int) -> Block:
+        entry, start = self._entry, self._offset
+        last = start + len(data) == size
+        if not start:
             self._way = self._way_of(entry, data, whole=last)
-        dictionary = b"" if first or self._way is not Way.DEFLATE else self._dictionary
+        dictionary = self._dictionary if start and self._way is Way.DEFLATE else b""
         self._dictionary = b"" if last else data[-DICTIONARY_BYTES:]
         self._offset = 0 if last else start + len(data)
-        self._fed += last
-        return Block(entry, data, self._way, self._level, dictionary, first, last)
+        self._entry += last
+        return Block(entry, start, data, self._way, self._level, dictionary, last)
 
     def _way_of(self, entry: int, block: bytes, *, whole: bool) -> Way:
         if not block:
@@ -202,11 +242,6 @@ class DeflatedArchive:
         # By what the manifest knew, not by what was learned since: else bytes would follow from how content comes.
         return Way.STORE if whole or self._manifest.crc(entry) is not None else Way.WRAP
 
-    def _known_crc(self, entry: int) -> int:
-        crc = self._crc(entry)
-        assert crc is not None
-        return crc
-
     def _count(self, data: bytes) -> bytes:
-        self._position += len(data)
+        self.walked.position += len(data)
         return data

@@ -117,6 +117,17 @@ class ManifestBuilder:
         """Bytes of content of each entry so far."""
         return self._sizes
 
+    def archive_bytes(self, *, descriptors: bool = True) -> int:
+        """How long the archive of the entries so far is; without `descriptors` as if all CRCs were known."""
+        *_, content_bytes, directory_bytes = self._lay_out(descriptors=descriptors)
+        end = records.end_records(entries=len(self), directory_at=content_bytes, directory_size=directory_bytes)
+        return content_bytes + directory_bytes + len(end)
+
+    @property
+    def has_descriptors(self) -> bool:
+        """Whether an entry so far is one whose CRC comes behind it."""
+        return Form.DESCRIPTOR in self._forms
+
     def add(
         self,
         name: str,
@@ -199,7 +210,7 @@ class ManifestBuilder:
             written = start + length
         return _digest(head, views)
 
-    def _lay_out(self) -> tuple["array[int]", "array[int]", int, int]:
+    def _lay_out(self, *, descriptors: bool = True) -> tuple["array[int]", "array[int]", int, int]:
         """Where each entry lies, where its record in the directory does, and how long all entries and records are."""
         positions, records_bytes = (array("Q", bytes(8 * len(self))) for _ in range(2))
         position = 0
@@ -207,7 +218,7 @@ class ManifestBuilder:
         for entry in self._order or range(len(self)):
             size = self._sizes[entry]
             name_bytes = self._name_ends[entry] - (self._name_ends[entry - 1] if entry else 0)
-            late = self._forms[entry] == Form.DESCRIPTOR
+            late = descriptors and self._forms[entry] == Form.DESCRIPTOR
             lengths = records.lengths(size=size, mtime=self._times[entry], descriptor=late, header_at=position)
             positions[entry] = position
             records_bytes[entry] = lengths.directory + name_bytes

@@ -71,7 +71,7 @@ def plan_parts(layout: Layout, *, may_copy: Callable[[int], bool], limits: Limit
             f"the archive would have {layout.size:,} bytes, and an upload holds {limits.most_archive_bytes:,}:"
             f" {limits.most_parts:,} parts of {limits.most_bytes:,}"
         )
-    return list(_Planner(layout, may_copy, limits).parts())
+    return _Planner(layout, may_copy, limits).parts()
 
 
 def largest(entries: Sequence[int], sizes: Sequence[int], most: int) -> list[int]:
@@ -146,14 +146,22 @@ class _Planner:
             for entry in largest(list(filter(self._may_have_parts, large)), sizes, limits.most_copied)
         ]
 
-    def parts(self) -> Iterator[Part]:
-        """All that may be copied, if there are parts enough, and then the shortest parts of which there are enough."""
+    def parts(self) -> list[Part]:
+        """All that may be copied, if there are parts enough, and then the shortest parts of which there are enough.
+
+        Then the directory, which waits for all the rest, in a part of its own, if it is not in the only one.
+        """
         limits = self._limits
         scales = range(1, -(-limits.most_bytes // limits.built_bytes) + 1)
         # With no body and the longest parts it fits, or the archive would be too large.
         bodies = bisect_left(range(len(self._ranked) + 1), 1, key=lambda count: not self._fits(count, scales[-1])) - 1
         scale = scales[bisect_left(scales, 1, key=lambda scale: self._fits(bodies, scale))]
-        return self._divide(bodies, self._aims(scale))
+        aims = self._aims(scale)
+        together = list(self._divide(bodies, aims, self._layout.size))
+        if len(together) == 1:
+            return together
+        apart = list(self._divide(bodies, aims, self._layout.manifest.content_bytes))
+        return apart if len(apart) <= limits.most_parts else together
 
     def _may_have_parts(self, entry: int) -> bool:
         manifest = self._layout.manifest
@@ -184,7 +192,8 @@ class _Planner:
                 yield start, max(body.start, start + least), body
                 start = body.stop
 
-    def _divide(self, bodies: int, aims: _Aims) -> Iterator[Part]:
+    def _divide(self, bodies: int, aims: _Aims, cut_at: int) -> Iterator[Part]:
+        """The parts; what is behind the last body is cut at `cut_at` in any case, if that leaves enough before it."""
         start = 0
         for gap_at, body_at, body in self._gaps(bodies, aims):
             yield from self._gap(gap_at, body_at, aims)
@@ -194,6 +203,9 @@ class _Planner:
                 content = Span(body.entry, start - body.start, stop - body.start)
                 yield Part(Kind.COPIED if body.may_copy else Kind.CONTENT, start, stop, content)
             start = body.stop
+        if start + self._limits.least_bytes <= cut_at < self._layout.size:
+            yield from self._gap(start, cut_at, aims)
+            start = cut_at
         yield from self._gap(start, self._layout.size, aims)
 
     def _gap(self, start: int, stop: int, aims: _Aims) -> Iterator[Part]:

@@ -35,7 +35,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Describe it."""
     parser = commands.add_parser(
         "attach-state",
-        help="on EC2, as root: attach and mount the volume that holds the state",
         description="Attach the EBS volume that holds the state to this instance, and mount it on the state directory. "
         "A volume with nothing on it gets a file system. Waits until no other instance has it. Safe to run again.",
     )

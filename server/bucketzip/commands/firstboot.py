@@ -48,7 +48,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Describe it."""
     parser = commands.add_parser(
         "firstboot",
-        help="make this instance's own secrets, and sizes that fit it",
         description="Prepare this machine for its services. Safe to run again.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -39,7 +39,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Describe it."""
     parser = commands.add_parser(
         "verify",
-        help="check a downloaded archive against its manifest",
         description="Check a downloaded archive against what the server says of it.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -52,6 +51,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         help="the download link, or its manifest.json: as a URL or as a saved file",
     )
     parser.add_argument("--json", action="store_true", help="report for programs, on standard output")
+    parser.add_argument("--quiet", action="store_true", help="say nothing of how far it is")
     parser.add_argument("--show", type=_count, default=20, metavar="COUNT", help="differences to tell of [20]")
     parser.set_defaults(run=run)
 
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         with opened(options.manifest) as file:
             listing = Listing(file)
             total_bytes = options.file.stat().st_size if listing.bytes is None else listing.bytes
-            progress = Progress(total_bytes, sys.stderr)
+            progress = Progress(total_bytes, sys.stderr, quiet=options.quiet)
             check = CompressedChecker if listing.compressed else Checker
             try:
                 report = check(options.file, listing, show=options.show, progress=progress).run()

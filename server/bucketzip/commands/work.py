@@ -8,7 +8,7 @@ import os
 from bucketzip.commands.settings import add_settings, read_settings, working_in
 from bucketzip.commands.signals import Interrupted, interruptible
 from bucketzip.commands.systemd import notify, watched
-from bucketzip.exposition import Expositions
+from bucketzip.exposition import Expositions, Format
 from bucketzip.logs import configure
 from bucketzip.machine import open_machine
 from bucketzip.metrics import Metrics
@@ -47,7 +47,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Describe it."""
     parser = commands.add_parser(
         "work",
-        help="write archives into buckets, for servers that do not",
         description="Run the archives that servers on this machine have accepted.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -71,8 +70,8 @@ def run(options: argparse.Namespace) -> int:
 async def _work(settings: Settings) -> None:
     metrics = Metrics()
 
-    async def exposition() -> bytes:
-        return metrics.exposition()
+    async def exposition(form: Format) -> bytes:
+        return metrics.exposition(form)
 
     async with (
         watched(),

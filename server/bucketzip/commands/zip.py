@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from bucketzip.commands import CommandError
+from bucketzip.commands.aws import add_aws_options
 from bucketzip.commands.settings import add_settings, read_settings
 from bucketzip.commands.zip_to_bucket import zip_to_bucket
 from bucketzip.commands.zip_to_disk import zip_to_file, zip_to_pipe
@@ -57,7 +58,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Describe it."""
     parser = commands.add_parser(
         "zip",
-        help="make one archive, into a bucket, a file or a pipe",
         description="Make one archive here and now, without a server.",
         usage="bucketzip zip [options] SOURCE... DESTINATION",
         epilog=_EXAMPLES,
@@ -69,6 +69,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     _add_destination_options(parser.add_argument_group("what becomes of it"))
     settings = parser.add_argument_group("how it is done")
     settings.add_argument("--json", action="store_true", help="Tell the outcome to programs, on standard output.")
+    settings.add_argument("--quiet", action="store_true", help="Say nothing of how far it is.")
     settings.add_argument(
         "--discard", action="store_true", help="Make nothing: throw away what an earlier run of this command left."
     )
@@ -78,13 +79,13 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         help="Directory for what a stopped command needs to go on. [~/.local/state/bucketzip]",
     )
     add_settings(settings, SETTINGS, log_level=LOG_LEVEL)
-    parser.set_defaults(run=run)
+    add_aws_options(parser, run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Make the archive; returns the exit status."""
     settings = read_settings(options, state_dir=_user_state(), log_level=LOG_LEVEL)
-    line = StatusLine(sys.stderr)
+    line = StatusLine(sys.stderr, quiet=options.quiet)
     configure(settings.log_format, settings.log_level, line)
     if options.json and options.discard:
         raise CommandError("--json and --discard: one of them")

@@ -84,12 +84,18 @@ async def _watched(machine: Machine, job: Job, line: StatusLine) -> Job:
         for note in notes[len(said) :]:
             line.write(f"{printable(note)}\n")
         said[:] = notes
-        line.show(partial(_status, job))
+        line.show(partial(_status, job), _part(job))
 
     try:
         return await watched(machine, job, tell)
     finally:
         line.clear()
+
+
+def _part(job: Job) -> float | None:
+    """How much of it is done, once that can be told."""
+    done = progress(job, time.time())
+    return done.bytes / done.of_bytes if done.of_bytes else None
 
 
 def _status(job: Job) -> str:

@@ -176,7 +176,7 @@ def _shown(opened: Opened, start: int, line: StatusLine) -> Callable[[int], None
                 return said
             return f"{said}  {pace((length - start) / seconds, size - length)}"
 
-        line.show(status)
+        line.show(status, length / size)
 
     return written
 

@@ -6,9 +6,10 @@ since that decides how the archive is cut into parts. The bytes of the archive d
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bucketzip.archive.arrange import arrange
+from bucketzip.archive.deflated_parts import part_bytes
 from bucketzip.archive.layout import Layout
 from bucketzip.archive.limits import AWS
 from bucketzip.archive.manifest import Manifest, ManifestBuilder, Source
@@ -29,11 +30,13 @@ class Planned:
 
     manifest: str
     size: int
+    """Of the archive; of a compressed one, that of its content."""
     entries: int
-    parts: int
-    copy_from: tuple[str, ...]
-    notes: tuple[str, ...]
-    missing: tuple[Missing, ...]
+    parts: int | None = None
+    """Nobody knows of a compressed archive."""
+    copy_from: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    missing: tuple[Missing, ...] = ()
     """What the request says to leave out."""
 
 
@@ -46,12 +49,14 @@ class ArchivePlanning:
         manifests: Manifests,
         *,
         most_built_bytes: int,
+        compressed_part_bytes: int,
         most_entries: int | None = None,
     ) -> None:
         self._account = account
         self._most_entries = most_entries
         self._manifests = manifests
         self._most_built_bytes = most_built_bytes
+        self._compressed_part_bytes = compressed_part_bytes
 
     async def plan(self, request: ArchiveRequest, destination: Destination, no_copy: Sequence[str]) -> Planned:
         """List the sources, and decide everything; from the buckets `no_copy` nothing is copied.
@@ -63,16 +68,36 @@ class ArchivePlanning:
         catalog = Hiding(self._account.catalog, *destination)
         planner = Planner(request, catalog, crcs, builder, most_entries=self._most_entries)
         await planner.plan()
+        if request.compressing:
+            planned = await asyncio.to_thread(self._planned_compressed, builder)
+        else:
+            planned = await self._planned_stored(builder, destination, no_copy)
+        if catalog.hidden:
+            hidden = f"{destination.url} is left out: it is the archive itself"
+            planned = replace(planned, notes=(*planned.notes, hidden))
+        return replace(planned, missing=tuple(planner.missing))
+
+    async def _planned_stored(
+        self, builder: ManifestBuilder, destination: Destination, no_copy: Sequence[str]
+    ) -> Planned:
         digest = await asyncio.to_thread(self._arrange_and_write, builder)
         manifest = await asyncio.to_thread(self._manifests.open, digest)
         layout = Layout(manifest, digest)
         copy_from, notes = await self._copyable(manifest, destination, no_copy)
-        if catalog.hidden:
-            notes = (*notes, f"{destination.url} is left out: it is the archive itself")
         parts = await asyncio.to_thread(cut, layout, copy_from)
-        refuse_longer(parts, self._most_built_bytes)
-        missing = tuple(planner.missing)
-        return Planned(digest, layout.size, len(manifest), len(parts), copy_from, notes, missing)
+        longest = max(part.length for part in parts if part.kind is not Kind.COPIED)
+        refuse_longer(longest, layout.size, self._most_built_bytes)
+        return Planned(digest, layout.size, len(manifest), len(parts), copy_from, notes)
+
+    def _planned_compressed(self, builder: ManifestBuilder) -> Planned:
+        digest = self._manifests.write(builder)
+        manifest = self._manifests.open(digest)
+        self.compressed_part_bytes(manifest)
+        return Planned(digest, sum(manifest.sizes), len(manifest))
+
+    def compressed_part_bytes(self, manifest: Manifest) -> int:
+        """How long its parts are, if it is compressed. For a thread, too."""
+        return compressed_part_bytes(manifest, self._compressed_part_bytes, self._most_built_bytes)
 
     def _arrange_and_write(self, builder: ManifestBuilder) -> str:
         builder.arrange(arrange(builder.sizes))
@@ -113,13 +138,26 @@ def cut(layout: Layout, copy_from: Sequence[str]) -> list[Part]:
         raise TooLargeForUpload(str(error)) from error
 
 
-def refuse_longer(parts: Sequence[Part], most_built_bytes: int) -> None:
-    """Raise TooLargeForUpload where a part that is built, which is done in memory, is longer than that."""
-    longest = max(part.length for part in parts if part.kind is not Kind.COPIED)
+def compressed_part_bytes(manifest: Manifest, wanted_bytes: int, most_built_bytes: int) -> int:
+    """How long the parts of a compressed archive are, but for the last; a block more at most. Takes a while, too.
+
+    Raises TooLargeForUpload where it may become so long that they would be longer than `most_built_bytes`.
+    """
+    try:
+        needed_bytes = part_bytes(manifest, wanted_bytes)
+    except ArchiveTooLarge as error:
+        raise TooLargeForUpload(str(error)) from error
+    if needed_bytes > wanted_bytes:
+        refuse_longer(needed_bytes, sum(manifest.sizes), most_built_bytes)
+    return needed_bytes
+
+
+def refuse_longer(longest: int, size: int, most_built_bytes: int) -> None:
+    """Raise TooLargeForUpload where a part of an archive of `size` bytes that is made here, in memory, is longer."""
     if longest > most_built_bytes:
         raise TooLargeForUpload(
-            f"S3 takes {AWS.most_parts:,} parts, so an archive of {parts[-1].stop:,} bytes of such objects needs "
-            f"parts of {longest:,} bytes made in memory here, two at once, and {most_built_bytes:,} is the most: "
+            f"S3 takes {AWS.most_parts:,} parts, so an archive of {size:,} bytes of such objects needs "
+            f"parts of {longest:,} bytes made in memory here, several at once, and {most_built_bytes:,} is the most: "
             f"raise BUCKETZIP_PART_BYTES, or make several archives"
         )
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import time
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Unpack
 
@@ -17,20 +16,17 @@ from bucketzip.errors import (
     S3Error,
 )
 from bucketzip.jobs import requested, skipped
-from bucketzip.jobs.archive_job import ArchivePlanning, cut
-from bucketzip.jobs.execution import CopyRefused, Execution, Progress, Widths
+from bucketzip.jobs.kinds import Execution, Tools, taken_up
 from bucketzip.jobs.naming import free_destination
 from bucketzip.jobs.patience import Patience, not_broken_off
-from bucketzip.jobs.ports import Destination, Finished, JobMetrics, Multipart
+from bucketzip.jobs.ports import Destination, Finished
+from bucketzip.jobs.progress import Progress
 from bucketzip.jobs.result import result_of
 from bucketzip.jobs.spending import Spending
-from bucketzip.jobs.undo import Undo, upload_of
+from bucketzip.jobs.stored_execution import CopyRefused
 from bucketzip.plan.request import ArchiveRequest
 from bucketzip.state.job_states import State
-from bucketzip.state.jobs import RESUMABLE, Changes, Job, Jobs
-from bucketzip.state.receipts import Receipts
-from bucketzip.transfer.opened import OpenArchives
-from bucketzip.transfer.pump import Engine
+from bucketzip.state.jobs import RESUMABLE, Changes, Job
 
 _log = logging.getLogger(__name__)
 
@@ -46,26 +42,6 @@ CREATE_SECONDS = 5.0
 """How long who wants to end waits for the answer to a creation, which may have been done."""
 UNDO_SECONDS = 10.0
 """How long a job tries to abort its upload before it ends. Then `Undo.leftovers` does, when S3 is there again."""
-
-
-@dataclass(frozen=True)
-class Tools:
-    """What all jobs of an account share."""
-
-    jobs: Jobs
-    receipts: Receipts
-    planning: ArchivePlanning
-    archives: OpenArchives
-    engine: Engine
-    multipart: Multipart
-    widths: Widths
-    metrics: JobMetrics
-    patience_seconds: float
-
-    @property
-    def undo(self) -> Undo:
-        """Takes back what a job did in S3."""
-        return Undo(self.jobs, self.multipart)
 
 
 class Taken(Exception):
@@ -256,29 +232,11 @@ class JobRun:
 
     async def _taken_up(self) -> Execution:
         """What makes the parts, with what is done already."""
-        tools, job = self._tools, self._job
-        assert job.manifest is not None
+        self._progress = Progress()
         try:
-            opened = await tools.archives.get(job.manifest)
+            return await taken_up(self._tools, self._job, self._request, self._patience, self._progress)
         except FileNotFoundError as error:
             raise _NoPlan from error
-        parts = await asyncio.to_thread(cut, opened.layout, json.loads(job.copy_from))
-        self._progress = Progress()
-        execution = Execution(
-            job.id,
-            opened,
-            tools.engine,
-            parts,
-            upload_of(job),
-            tools.multipart,
-            tools.receipts,
-            tools.widths,
-            self._patience,
-            tools.metrics.sent_bytes,
-            progress=self._progress,
-        )
-        await execution.replay()
-        return execution
 
     async def _finish(self, execution: Execution) -> None:
         """Have S3 put the parts together; back to making them where it lost some."""
@@ -295,10 +253,10 @@ class JobRun:
 
     async def _complete(self, execution: Execution) -> Finished:
         return await self._tools.multipart.complete(
-            execution.upload,
-            execution.done(),
-            crc=execution.whole_crc(),
-            size=execution.opened.layout.size,
+            execution.there.upload,
+            execution.there.done(),
+            crc=execution.there.crc(),
+            size=execution.outcome().bytes,
             options=requested.options(self._request),
             token=self._job.token,
         )
@@ -339,7 +297,7 @@ class JobRun:
         job, metrics = self._job, self._tools.metrics
         seconds = sum(self._spending.phases().values())
         metrics.ended.labels(job.state).inc()
-        metrics.seconds.labels(job.state).observe(seconds)
+        metrics.seconds.labels(job.state).observe(seconds, {"job": job.id})
         _log.info(
             "archive",
             extra={

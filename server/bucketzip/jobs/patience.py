@@ -59,3 +59,9 @@ async def not_broken_off(do: Coroutine[Any, Any, T], *, seconds: float) -> T:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         raise
+
+
+def first_of(errors: ExceptionGroup[Exception]) -> Exception:
+    """The first error of a group of groups; what else was under way was cancelled for it."""
+    error = errors.exceptions[0]
+    return first_of(error) if isinstance(error, ExceptionGroup) else error

@@ -106,7 +106,7 @@ class JobMetrics(NamedTuple):
     seconds: Observed
     """Of work, by the same."""
     sent_bytes: LabelledCounter
-    """By way: `copied`, `built`."""
+    """By way: `copied`, `built`, `compressed`."""
 
 
 class Multipart(Protocol):

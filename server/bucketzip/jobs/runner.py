@@ -12,7 +12,8 @@ from typing import Any
 
 from bucketzip.errors import BucketzipError, KeysExpired
 from bucketzip.jobs.accounts import WritingAccount
-from bucketzip.jobs.job_run import JobRun, Taken, Tools
+from bucketzip.jobs.job_run import JobRun, Taken
+from bucketzip.jobs.kinds import Tools
 from bucketzip.jobs.lock import hold_lock
 from bucketzip.jobs.patience import MACHINE_ERRORS
 from bucketzip.jobs.undo import Leftovers

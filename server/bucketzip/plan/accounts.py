@@ -8,8 +8,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from bucketzip.plan.browsing import Browser
 from bucketzip.plan.catalog import Catalog
 from bucketzip.plan.discovery import Discovery
+from bucketzip.plan.signer import TellSigner
 from bucketzip.plan.small_objects import SmallObjects
 from bucketzip.transfer.opened import OpenArchives
 from bucketzip.transfer.ports import CrcMemory
@@ -21,6 +23,8 @@ class Account:
     """What S3 is for one set of credentials. Nothing in it is shared with others that could mix the two up."""
 
     catalog: Catalog
+    browser: Browser
+    signer: TellSigner
     discovery: Callable[[], Discovery]
     """A new one for each plan."""
     engine: Engine

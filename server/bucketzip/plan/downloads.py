@@ -23,6 +23,7 @@ from bucketzip.errors import (
     recorded,
 )
 from bucketzip.plan.accounts import Account, Accounts
+from bucketzip.plan.activity import Activity
 from bucketzip.plan.planner import Planner
 from bucketzip.plan.remedies import as_fields, remedied
 from bucketzip.plan.request import DownloadRequest
@@ -57,6 +58,7 @@ class Downloads:
         manifests: Manifests,
         accounts: Accounts[Account],
         processes: Processes,
+        activity: Activity,
         *,
         capabilities: Capabilities,
         sealing: Sealing,
@@ -80,11 +82,13 @@ class Downloads:
         self._most_entries = most_entries
         self._plans: dict[bytes, asyncio.Task[None]] = {}
         self.revocations = Revocations(links)
+        self.activity = activity
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Downloads"]:
         """Go on with what dead processes were planning; forget what has expired, now and then."""
-        own = [asyncio.create_task(self._sweep_for_ever()), asyncio.create_task(self.revocations.watch())]
+        for_ever = (self._sweep_for_ever(), self.revocations.watch(), self.activity.watch())
+        own = [asyncio.create_task(each) for each in for_ever]
         try:
             yield self
         finally:

@@ -1,13 +1,10 @@
 """Request -> manifest: which objects, by which names, in which order. Everything that decides a byte is pinned here."""
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import NamedTuple
-
-from wcmatch import glob
 
 from bucketzip.archive.manifest import READ_AHEAD_BYTES, ManifestBuilder, Source
 from bucketzip.archive.names import Names
@@ -15,6 +12,7 @@ from bucketzip.errors import BucketzipError, NoSuchObject, NothingToZip, ObjectA
 from bucketzip.plan.ahead import run_ahead
 from bucketzip.plan.catalog import Catalog, Listed
 from bucketzip.plan.discovery import UNKNOWN, Discovery, Known, is_worth_recalling
+from bucketzip.plan.globs import Globs
 from bucketzip.plan.limits import Limits
 from bucketzip.plan.placing import Placing
 from bucketzip.plan.request import Kind, SourceRequest, ZipRequest
@@ -29,9 +27,10 @@ SHOWN = 10
 MISSING_NAME = "MISSING.txt"
 _NO_TIME = 315_532_800  # 1980-01-01, the first day of DOS
 
-Selects = Callable[[str], bool]
-
-_DOTS = re.compile(r"(?<![^/])\.\.?(?![^/])")
+LeftOut = Callable[[str, Listed, str], None]
+"""Hears of the bucket, the object and the reason."""
+_Wants = Callable[[str, Listed], bool]
+"""Whether the object by this path in the source is wanted."""
 
 
 @dataclass
@@ -65,6 +64,8 @@ class Planner:
     missing: list[Missing] = field(default_factory=list)
     newest: int = _NO_TIME
     most_entries: int | None = None
+    left_out: LeftOut | None = None
+    """Hears of what the globs leave out, ahead of the entries beside it."""
     looks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOOKS_AT_ONCE))
 
     def __post_init__(self) -> None:
@@ -112,26 +113,37 @@ class Planner:
     async def _found(self, source: SourceRequest) -> AsyncGenerator[_Page, None]:
         """What a source has, a page at a time, by paths in the archive (without root and prefix)."""
         bucket, key, kind = source.location
-        selects = _selects(source)
+        wants = self._wants(source)
         if kind is Kind.FOLDER:
             async for page in self.catalog.pages(bucket, key):
-                yield _within(page, len(key), "", selects)
+                yield _within(page, len(key), "", wants)
         elif kind is Kind.PREFIX:
             async for page in self.catalog.pages(bucket, key):
-                yield _within(page, key.rfind("/") + 1, "", selects)
+                yield _within(page, key.rfind("/") + 1, "", wants)
         else:
             name = source.name or key.rpartition("/")[2]
             alone = await self._object(source)
-            if alone is not None and selects(name):
+            if alone is not None and wants(name, alone):
                 yield [_Found(name, alone)]
             empty = alone is None
             if source.version_id is None:
                 async for page in self.catalog.pages(bucket, f"{key}/"):
                     empty = empty and not page
-                    yield _within(page, len(key) + 1, f"{name}/", selects)
+                    yield _within(page, len(key) + 1, f"{name}/", wants)
             if empty:
                 what = f"version {source.version_id} of" if source.version_id else "object and no folder"
                 yield [Missing(source.location.url, NoSuchObject(f"there is no {what} {source.url}"))]
+
+    def _wants(self, source: SourceRequest) -> _Wants:
+        globs, bucket, left_out = Globs(source.include, source.exclude), source.location.bucket, self.left_out
+
+        def wants(path: str, listed: Listed) -> bool:
+            why_not = globs.why_not(path)
+            if why_not is not None and left_out is not None:
+                left_out(bucket, listed, why_not)
+            return why_not is None
+
+        return wants
 
     async def _object(self, source: SourceRequest) -> Listed | None:
         bucket, key, _ = source.location
@@ -225,7 +237,7 @@ def _is_worth_a_look(listed: Listed) -> bool:
     return listed.size > READ_AHEAD_BYTES and listed.may_have_crc and not listed.archived and listed.crc is None
 
 
-def _within(page: list[Listed], cut: int, front: str, selects: Selects) -> _Page:
+def _within(page: list[Listed], cut: int, front: str, wants: _Wants) -> _Page:
     """The page by paths relative to the first `cut` characters of the keys.
 
     The folder's own marker is not part of it; should it have bytes, it is an object like others, by the folder's name.
@@ -233,29 +245,6 @@ def _within(page: list[Listed], cut: int, front: str, selects: Selects) -> _Page
     return [
         _Found(front + path, listed)
         for listed in page
-        if (path := listed.key[cut:] or (listed.key[:-1].rpartition("/")[2] if listed.size else "")) and selects(path)
+        if (path := listed.key[cut:] or (listed.key[:-1].rpartition("/")[2] if listed.size else ""))
+        and wants(path, listed)
     ]
-
-
-def _selects(source: SourceRequest) -> Selects:
-    """Whether a path is wanted: it matches an include glob (if there are any) and no exclude glob.
-
-    As in .gitignore: `*` stays within a folder, `**` crosses folders, a glob with a slash in front or within is about
-    the whole path and one without about its last part, and one that ends with a slash matches all in such a folder.
-    """
-    if not source.include and not source.exclude:
-        return lambda _: True
-    include, exclude = (_matcher(globs) for globs in (source.include, source.exclude))
-    return lambda path: (include is None or include(path)) and not (exclude is not None and exclude(path))
-
-
-def _matcher(globs: list[str]) -> Selects | None:
-    if not globs:
-        return None
-    anchored = [each.lstrip("/") if "/" in each[:-1] else f"**/{each}" for each in globs]
-    patterns = [f"{each}**" if each.endswith("/") else each for each in anchored]
-    # In a key the parts `.` and `..` are like any other, but no wildcard takes them for one.
-    compiled = glob.compile(
-        [_DOTS.sub("_", each) for each in patterns], flags=glob.GLOBSTAR | glob.DOTGLOB | glob.FORCEUNIX
-    )
-    return lambda path: compiled.match(_DOTS.sub("_", path))

@@ -17,6 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from bucketzip.archive.deflated import Compression
+
 MAX_SOURCES = 10_000
 MAX_KEY_BYTES = 1024
 MAX_FILENAME = 200
@@ -178,8 +180,8 @@ class ZipRequest(_Strict):
     )
     compression: Literal["store", "deflate", "auto"] = Field(
         default="store",
-        description="What is done with the bytes of objects: nothing, so that a download resumes; `deflate` compresses "
-        "them, and `auto` those that are worth it.",
+        description="What is done with the bytes of objects: nothing, so that a download resumes, and S3 copies what "
+        "goes into a bucket; `deflate` compresses them, and `auto` those that are worth it.",
     )
     level: Annotated[int, Field(ge=1, le=9)] = Field(
         default=3, description="How hard to compress: 1 is fastest, 9 smallest; from 4 on it is several times slower."
@@ -206,6 +208,11 @@ class ZipRequest(_Strict):
     email: Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s,;<>\"]+@[^@\s,;<>\"]+$")] | None = Field(
         default=None, description="Who gets a mail with the link."
     )
+
+    @property
+    def compressing(self) -> Compression | None:
+        """How the archive is to be compressed; None for a stored one."""
+        return None if self.compression == "store" else Compression(self.level, auto=self.compression == "auto")
 
     @property
     def digest(self) -> str:
@@ -317,13 +324,6 @@ class ArchiveRequest(ZipRequest):
         if sum(len(name) + len(value) for name, value in metadata.items()) > MAX_METADATA_BYTES:
             raise ValueError(f"metadata has at most {MAX_METADATA_BYTES:,} bytes in all")
         return metadata
-
-    @field_validator("compression")
-    @classmethod
-    def _compression(cls, compression: str) -> str:
-        if compression != "store":
-            raise ValueError("archives in a bucket are stored; only downloads can be compressed yet")
-        return compression
 
     @model_validator(mode="after")
     def _key_fits(self) -> "ArchiveRequest":

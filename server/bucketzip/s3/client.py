@@ -16,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from aiobotocore.config import AioConfig
 from aiobotocore.parsers import AioResponseParserFactory
+from aiobotocore.session import AioSession
 from aiobotocore.utils import AioIMDSRegionProvider
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.utils import parse_timestamp
@@ -184,7 +185,7 @@ async def open_s3(
         client.meta.events.register("before-send.s3", count)
         if failures is not None:
             client.meta.events.register("response-received.s3", partial(_count_failure, failures))
-        of_aws = client.meta.endpoint_url.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+        of_aws = (urlsplit(client.meta.endpoint_url).hostname or "").endswith(_suffixes_of_aws(session))
         yield S3(client, keeper, custom_endpoint=not of_aws)
 
 
@@ -208,6 +209,12 @@ def tls_context() -> ssl.SSLContext:
 def _tell_whose(whose: Whose, parsed: dict[str, Any], **_: object) -> None:
     """For whoever makes an error of the answer."""
     parsed.setdefault("ResponseMetadata", {})[WHOSE] = whose
+
+
+def _suffixes_of_aws(session: AioSession) -> tuple[str, ...]:
+    """Domains of AWS, in China and elsewhere too, as botocore knows them; it has read them to make a client."""
+    partitions = session.get_component("data_loader").load_data("partitions")["partitions"]
+    return tuple(f".{each['outputs']['dnsSuffix']}" for each in partitions)
 
 
 def _count_failure(

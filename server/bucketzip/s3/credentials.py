@@ -121,6 +121,11 @@ class CredentialKeeper:
                     with suppress(asyncio.CancelledError):
                         await task
 
+    @property
+    def problem(self) -> BucketzipError | None:
+        """Why there are no keys, or why the last look for new ones failed."""
+        return self._problem
+
     def session(self) -> AioSession:
         """A session whose clients sign with the keeper's keys."""
         session = get_session()

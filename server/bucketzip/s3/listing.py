@@ -10,14 +10,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bucketzip.errors import AccessDenied, CredentialsExpired, NoSuchBucket, NoSuchObject
+from bucketzip.errors import AccessDenied, NoSuchBucket, NoSuchObject
 from bucketzip.plan.ahead import run_ahead
 from bucketzip.plan.catalog import Listed, Pages
+from bucketzip.s3.asking import ask
 from bucketzip.s3.attributes import rebuilt_crc
 from bucketzip.s3.checksums import full_object_crc
 from bucketzip.s3.client import S3, refuse_unsupported
 from bucketzip.s3.credentials import CredentialKeeper
-from bucketzip.s3.errors import OURS, crossing
+from bucketzip.s3.errors import OURS
 from bucketzip.s3.heads import head_object
 from bucketzip.s3.pages import ARCHIVED_CLASSES, Folder, Following, Page, quoted, read_page
 from bucketzip.s3.versions import UNVERSIONED, Versions
@@ -141,15 +142,7 @@ class S3Catalog:
         return await self._ask(folder.url, lambda: read_page(self._s3, folder, more or {}))
 
     async def _ask(self, where: str, call: Callable[[], Awaitable[T]]) -> T:
-        """One call, made again once with new credentials where these have expired."""
-        keys = self._keeper.current()
-        try:
-            with crossing(where):
-                return await call()
-        except CredentialsExpired:
-            await self._keeper.renew(keys)
-            with crossing(where):
-                return await call()
+        return await ask(self._keeper, where, call)
 
 
 async def _one(page: list[Listed]) -> Pages:

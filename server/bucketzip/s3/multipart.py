@@ -10,8 +10,8 @@ from urllib.parse import quote, urlencode
 
 from bucketzip.archive.manifest import Source
 from bucketzip.errors import ContentMismatch, NoSuchBucket, NoSuchObject, NoSuchUpload, S3Error, Unsupported
-from bucketzip.jobs.execution import BUILDS_AT_ONCE, COPIES_AT_ONCE
 from bucketzip.jobs.ports import CopyProof, Destination, Done, Finished, Follow, Made, Options, Upload
+from bucketzip.jobs.widths import BUILDS_AT_ONCE, COMPRESSED_AT_ONCE, COPIES_AT_ONCE
 from bucketzip.s3.checksums import written
 from bucketzip.s3.client import S3, refuse_unsupported
 from bucketzip.s3.completing import METADATA_KEY, WRITING, Meant, complete, standing
@@ -30,7 +30,7 @@ STALL_SECONDS = 120.0
 """For one piece of a part to go out, or for its answer to come; botocore's own tries and pauses among it."""
 CLOCK_SECONDS = 3.0
 """S3 tells whole seconds, of when it began an upload and of what time it is, and takes a moment to say so."""
-PARTS_AT_ONCE = COPIES_AT_ONCE + BUILDS_AT_ONCE
+PARTS_AT_ONCE = COPIES_AT_ONCE + BUILDS_AT_ONCE + COMPRESSED_AT_ONCE
 """To one bucket, by all jobs together; fewer where S3 says SlowDown."""
 UPLOADS = "s3:ListMultipartUploadParts and s3:AbortMultipartUpload on it"
 

@@ -1,5 +1,6 @@
 """One page of a listing: of objects, or of their versions where these pin them. Both come out the same."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bucketzip.errors import S3Error
@@ -55,16 +56,22 @@ async def read_page(s3: S3, folder: Folder, more: Following) -> Page:
         answer = await s3.client.list_objects_v2(**asked)
         found = answer.get("Contents", [])
         fields = {"NextContinuationToken": "ContinuationToken"}
-    following = {asks: answer[says] for says, asks in fields.items() if answer.get(says)}
-    if not answer.get("IsTruncated"):
-        following = {}
-    elif not following or following.items() <= more.items():
-        raise S3Error(f"{folder.url}: S3 says that the listing goes on, but not where")
+    following = following_of(answer, fields, more, folder.url)
     try:
         objects = [_listed(each, checked=s3.custom_endpoint) for each in found]
     except KeyError as error:
         raise S3Error(f"{folder.url}: S3 sent a listing of objects without {error}") from error
     return Page(objects, [common["Prefix"] for common in answer.get("CommonPrefixes", [])], following)
+
+
+def following_of(answer: Mapping[str, Any], fields: Mapping[str, str], more: Following, url: str) -> Following:
+    """What to ask for the page behind an answer to `more`; `fields` has what the answer says it by, and what asks."""
+    if not answer.get("IsTruncated"):
+        return {}
+    following = {asks: answer[says] for says, asks in fields.items() if answer.get(says)}
+    if not following or following.items() <= more.items():
+        raise S3Error(f"{url}: S3 says that the listing goes on, but not where")
+    return following
 
 
 def quoted(etag: str) -> str:

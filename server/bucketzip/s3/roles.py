@@ -16,7 +16,7 @@ SESSION_NAME = "bucketzip"
 SESSION_SECONDS = 3600
 """The most that a role assumed with a role's credentials may have."""
 _REFUSALS = frozenset({"AccessDenied", "ValidationError", "MalformedPolicyDocument", "RegionDisabledException"})
-_CONFIG = AioConfig(
+STS_CONFIG = AioConfig(
     connect_timeout=5,
     read_timeout=10,
     retries={"mode": "standard", "max_attempts": 3},  # the older ones read a file more
@@ -35,7 +35,7 @@ def assuming(own: CredentialKeeper, role_arn: str, external_id: str | None, regi
         own.current()  # raises why there are none
         session = await own.read_session("sts")
         try:
-            async with session.create_client("sts", region_name=region, config=_CONFIG) as sts:
+            async with session.create_client("sts", region_name=region, config=STS_CONFIG) as sts:
                 keys = (await sts.assume_role(**asked, DurationSeconds=SESSION_SECONDS))["Credentials"]
         except ClientError as error:
             said = error.response.get("Error", {})

@@ -47,9 +47,10 @@ class Job:
     result_capability_hash: bytes | None = None
     """Of the link to what it makes."""
     bytes: int | None = None
-    """Of the whole archive, like `entries` and `parts`; known once it is planned."""
+    """Of the whole archive, or of the content of a compressed one; known once it is planned, like `entries`."""
     entries: int | None = None
     parts: int | None = None
+    """Not known of a compressed archive."""
     copied_bytes_done: int = 0
     built_bytes_done: int = 0
     entries_done: int = 0
@@ -88,7 +89,7 @@ class Changes(TypedDict, total=False):
     checksums: bool | None
     bytes: int
     entries: int
-    parts: int
+    parts: int | None
     copied_bytes_done: int
     built_bytes_done: int
     entries_done: int

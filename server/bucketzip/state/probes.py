@@ -23,6 +23,14 @@ class Verdict(NamedTuple):
     """Why not; empty where it is."""
 
 
+class Known(NamedTuple):
+    """A verdict that holds until `expires_at`, in seconds since 1970."""
+
+    probe: Probe
+    verdict: Verdict
+    expires_at: int
+
+
 class Probes:
     """The table of verdicts."""
 
@@ -39,6 +47,20 @@ class Probes:
             ).fetchone()
         )
         return Verdict(row["verdict"] == "proven", row["reason"]) if row else None
+
+    async def known(self, endpoint: str) -> list[Known]:
+        """The verdicts about an endpoint that still hold, by bucket."""
+        rows = await self._database.read(
+            lambda connection: connection.execute(
+                "SELECT endpoint, source, scratch, verdict, reason, expires_at FROM probes"
+                " WHERE endpoint = ? AND expires_at > ? ORDER BY source, scratch",
+                (endpoint, int(time.time())),
+            ).fetchall()
+        )
+        return [
+            Known(Probe(*row[:3]), Verdict(row["verdict"] == "proven", row["reason"]), row["expires_at"])
+            for row in rows
+        ]
 
     async def keep(self, probe: Probe, verdict: Verdict, *, seconds: float) -> None:
         """Let a verdict hold for so long."""

@@ -1,13 +1,13 @@
-"""The threads of this process that compress, for all downloads: the libraries let go of the interpreter's lock."""
+"""The threads of this process that compress, for all that does: the libraries let go of the interpreter's lock."""
 
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from bucketzip.archive.deflated import Block
+from bucketzip.archive.deflated import Block, Made
 from bucketzip.transfer.ports import Counter
 
-Encoded = list[bytes | None]
+Encoded = list[Made]
 
 
 class Compressor:
@@ -42,7 +42,7 @@ class Compressor:
             return
         for block, made in zip(blocks, done.result(), strict=True):
             self._in_bytes.inc(len(block.data))
-            self._out_bytes.inc(len(block.data if made is None else made))
+            self._out_bytes.inc(len(block.data if made.data is None else made.data))
 
 
 def _encode(blocks: Sequence[Block]) -> Encoded:

@@ -1,4 +1,4 @@
-"""The way from content to a compressed archive: a sink for the pump of all content, in front of the client's.
+"""The way from content to a compressed archive: a sink for the pump of all content, in front of where that goes.
 
 Blocks are compressed side by side, several entries or several blocks of one, and go out in order. They have a share
 of the budget of their own: a block reserves its length and as much again for what becomes of it, and gives that back
@@ -7,7 +7,7 @@ when it went out. One block is always possible, so everything moves where there 
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 from bucketzip.archive.deflate import BLOCK_BYTES
@@ -15,13 +15,10 @@ from bucketzip.archive.deflated import Block, DeflatedArchive
 from bucketzip.transfer.budget import RESERVE_BYTES, Budget
 from bucketzip.transfer.compressor import Compressor, Encoded
 from bucketzip.transfer.fetch import Piece
-from bucketzip.transfer.ports import Sink
-from bucketzip.transfer.pump import ClientStalled
+from bucketzip.transfer.outlets import Outlet
 
 BATCH_BLOCKS = 256
 """Small entries are compressed together, up to so many or to `BLOCK_BYTES`: to hand one to a thread takes 0.1 ms."""
-SEND_BYTES = 64 << 10
-"""A client that takes no more than this for the time that it may stall is let go."""
 
 assert 2 * BLOCK_BYTES <= RESERVE_BYTES
 
@@ -43,23 +40,20 @@ class Deflating:
         archive: DeflatedArchive,
         compressor: Compressor,
         budget: Budget,
-        sink: Sink,
+        outlet: Outlet,
         *,
         window_bytes: Callable[[], int],
-        stall_seconds: float,
     ) -> None:
         self._archive = archive
         self._compressor = compressor
-        self._sink = sink
+        self._outlet = outlet
         self._window_bytes = window_bytes
-        self._stall_seconds = stall_seconds
         # It waits for nobody's memory but its own, which it gets back by sending.
         self._share = budget.join(wake=lambda: None, shed=lambda: None)
         self._most_batches = 2 * compressor.threads
         self._under_way: deque[_Batch] = deque()
         self._blocks: list[Block] = []
         self._blocks_bytes = 0
-        self.sent_bytes = 0
 
     def __enter__(self) -> Self:
         return self
@@ -87,16 +81,21 @@ class Deflating:
         while self._under_way:
             await self._send_first()
         for records in self._archive.directory():
-            await self._send(records)
+            await self._outlet.take([records])
             await asyncio.sleep(0)  # a fast client never makes it wait
+
+    @property
+    def sent_bytes(self) -> int:
+        """How much of the archive went out."""
+        return self._outlet.sent_bytes
 
     def unsent_bytes(self) -> int:
         """What the client has not taken of what it was sent."""
-        return self._sink.unsent_bytes()
+        return self._outlet.unsent_bytes()
 
     def abort(self) -> None:
         """Break the client's connection."""
-        self._sink.abort()
+        self._outlet.abort()
 
     async def _add(self, block: Block) -> None:
         if self._blocks_bytes + len(block.data) > BLOCK_BYTES or len(self._blocks) == BATCH_BLOCKS:
@@ -125,20 +124,10 @@ class Deflating:
 
     async def _send_first(self) -> None:
         batch = self._under_way[0]
-        made = await batch.encoded
-        out = [piece for pair in zip(batch.blocks, made, strict=True) for piece in self._archive.encoded(*pair)]
-        await self._send(b"".join(out))
+        await self._outlet.take(self._steps(batch.blocks, await batch.encoded))
         self._under_way.popleft()
         self._share.give_back(batch.reserved_bytes)
 
-    async def _send(self, data: bytes) -> None:
-        view = memoryview(data)
-        for start in range(0, len(data), SEND_BYTES):
-            piece = bytes(view[start : start + SEND_BYTES])
-            try:
-                async with asyncio.timeout(self._stall_seconds):
-                    await self._sink.write([piece])
-            except TimeoutError:
-                self.abort()
-                raise ClientStalled from None
-            self.sent_bytes += len(piece)
+    def _steps(self, blocks: Sequence[Block], encoded: Encoded) -> Iterator[bytes]:
+        for block, made in zip(blocks, encoded, strict=True):
+            yield b"".join(self._archive.encoded(block, made))

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+import math
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
@@ -15,6 +17,7 @@ from bucketzip.transfer.compressor import Compressor
 from bucketzip.transfer.crcs import Crcs
 from bucketzip.transfer.deflating import Deflating
 from bucketzip.transfer.learner import Learner
+from bucketzip.transfer.outlets import Outlet, ToClient
 from bucketzip.transfer.ports import CrcMemory, RemoteCrcs, Sink
 from bucketzip.transfer.pump import Engine, Pump
 
@@ -62,20 +65,31 @@ class Opened:
 
     @contextlib.contextmanager
     def deflating(
-        self, compression: Compression, compressor: Compressor, pump: Pump, sink: Sink
-    ) -> Iterator[Deflating]:
-        """What makes a compressed archive of what the pump reads, and sends it on."""
-        archive = DeflatedArchive(self.layout.manifest, self.crcs.get, compression)
-        engine = self._engine
-        with Deflating(
-            archive,
-            compressor,
-            engine.budget,
-            sink,
-            window_bytes=lambda: pump.window_bytes,
-            stall_seconds=engine.stall_seconds,
-        ) as deflating:
-            yield deflating
+        self,
+        archive: DeflatedArchive,
+        compressor: Compressor,
+        outlet: Outlet,
+        *,
+        patient: bool = False,
+    ) -> Iterator[tuple[Pump, Deflating]]:
+        """A pump of the content that a compressed archive still needs, and its sink, from which the archive goes out.
+
+        `patient`: nobody is let go for taking nothing.
+        """
+        engine = dataclasses.replace(self._engine, stall_seconds=math.inf) if patient else self._engine
+        with (
+            Pump(engine, self.layout, self.crcs, archive.spans(), self.learner.learned) as pump,
+            Deflating(archive, compressor, engine.budget, outlet, window_bytes=lambda: pump.window_bytes) as sink,
+        ):
+            yield pump, sink
+
+    def compressed(self, compression: Compression, checkpoints: Iterable[bytes] = ()) -> DeflatedArchive:
+        """The archive with compressed entries, behind what the checkpoints tell of."""
+        return DeflatedArchive(self.layout.manifest, self.crcs.learn, compression, checkpoints)
+
+    def to_client(self, sink: Sink) -> ToClient:
+        """A way out of a compressed archive, for a client that is let go as any."""
+        return ToClient(sink, self._engine.stall_seconds)
 
     async def keep_refuted(self) -> None:
         """Write down which objects were found to have another CRC than was known of them."""

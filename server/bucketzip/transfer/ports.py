@@ -63,8 +63,8 @@ class RemoteCrcs(Protocol):
 class Observer(Protocol):
     """Something measured."""
 
-    def observe(self, amount: float, /) -> None:
-        """Note one value."""
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None, /) -> None:
+        """Note one value; labels that name what was measured are kept for some of them."""
 
 
 class Counter(Protocol):

@@ -1,4 +1,4 @@
-"""Progress on a terminal: bytes, percent, rate and time left."""
+"""Progress: bytes, percent, rate and time left."""
 
 import time
 from collections.abc import Callable
@@ -8,13 +8,20 @@ from bucketzip.terminal import StatusLine, amount, pace
 
 
 class Progress:
-    """Call it with the bytes done so far; where `stream` is no terminal it says nothing."""
+    """Call it with the bytes done so far."""
 
-    def __init__(self, total_bytes: int, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        total_bytes: int,
+        stream: TextIO,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        quiet: bool = False,
+    ) -> None:
         self._total_bytes = total_bytes
         self._clock = clock
         self._began = clock()
-        self._line = StatusLine(stream, clock)
+        self._line = StatusLine(stream, clock, quiet=quiet)
 
     @property
     def seconds(self) -> float:
@@ -28,7 +35,7 @@ class Progress:
             rate = done_bytes / self.seconds
             return f"{amount(done_bytes, self._total_bytes)}  {pace(rate, self._total_bytes - done_bytes)}"
 
-        self._line.show(line)
+        self._line.show(line, done_bytes / self._total_bytes if self._total_bytes else 1.0)
 
     def clear(self) -> None:
         """Leave the line empty."""

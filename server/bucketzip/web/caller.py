@@ -23,6 +23,11 @@ class Caller:
         """Whether the bucket may be named in a request."""
         return fnmatch.fnmatch(bucket, self.buckets)
 
+    @property
+    def named_buckets(self) -> list[str]:
+        """Those that are named in full, and so are known without asking S3."""
+        return [each for each in self.buckets if not fnmatch.is_magic(each)]
+
     def may_see(self, owner: str) -> bool:
         """Whether what this owner made is to be seen and ended by this caller."""
         return self.role is Role.ADMIN or owner == self.owner

@@ -14,7 +14,9 @@ from bucketzip.plan.downloads import Downloads
 from bucketzip.plan.sealing import Sealing
 from bucketzip.settings import Settings
 from bucketzip.state.capabilities import Capabilities
+from bucketzip.state.cursors import Cursors
 from bucketzip.state.deliveries import Deliveries
+from bucketzip.state.probes import Probes
 from bucketzip.transfer.compressor import Compressor
 from bucketzip.web.access import Access
 from bucketzip.web.authority import Authority
@@ -37,7 +39,11 @@ COMPRESSOR = web.AppKey("COMPRESSOR", Compressor)
 DELIVERIES = web.AppKey("DELIVERIES", Deliveries)
 ARCHIVE_JOBS = web.AppKey("ARCHIVE_JOBS", Archives)
 CAPABILITIES = web.AppKey("CAPABILITIES", Capabilities)
+CURSORS = web.AppKey("CURSORS", Cursors)
+PROBES = web.AppKey("PROBES", Probes)
 RESULT_LINKS = web.AppKey("RESULT_LINKS", ResultLinks)
+STARTED = web.AppKey("STARTED", float)
+"""When this process began to serve, by the monotonic clock."""
 CHECK_READY: web.AppKey[Callable[[], object]] = web.AppKey("CHECK_READY")
 """Raises what keeps this server from serving."""
 

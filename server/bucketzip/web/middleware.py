@@ -73,6 +73,11 @@ async def note_body_started(request: web.Request, response: web.StreamResponse) 
     headers["X-Content-Type-Options"] = "nosniff"
 
 
+def exemplar(request: web.Request) -> dict[str, str]:
+    """What leads from a measurement to the lines of the log about it."""
+    return {"request_id": request[keys.REQUEST_ID]}
+
+
 @web.middleware
 async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id, count it and its time by route."""
@@ -92,7 +97,7 @@ async def measured(request: web.Request, handler: Handler) -> web.StreamResponse
         raise
     finally:
         metrics.requests.labels(route, request.method, status).inc()
-        metrics.request_seconds.labels(route).observe(time.monotonic() - began)
+        metrics.request_seconds.labels(route).observe(time.monotonic() - began, exemplar(request))
     return response
 
 

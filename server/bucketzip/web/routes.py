@@ -3,7 +3,20 @@
 from aiohttp import web
 
 from bucketzip.web.access import for_metrics, public
-from bucketzip.web.handlers import archives, downloads, health, links, manifest, openapi, results, s3zipper, session
+from bucketzip.web.handlers import (
+    archives,
+    buckets,
+    console,
+    downloads,
+    health,
+    links,
+    manifest,
+    openapi,
+    results,
+    s3zipper,
+    session,
+    system,
+)
 
 
 def routes() -> list[web.RouteDef]:
@@ -34,6 +47,10 @@ def routes() -> list[web.RouteDef]:
         web.post("/v2/status", s3zipper.state),
         web.post("/v1/zipresult", s3zipper.result),
         web.post("/v2/zipresult", s3zipper.result),
+        web.get("/buckets", buckets.page),
+        web.get("/buckets/{bucket}/objects", buckets.objects),
+        web.get("/buckets/{bucket}/totals", buckets.totals),
+        web.get("/system", system.show),
         public(web.post("/session", session.begin)),
         web.get("/session", session.show),
         public(web.delete("/session", session.end)),
@@ -42,4 +59,7 @@ def routes() -> list[web.RouteDef]:
         for_metrics(web.get("/metrics", health.metrics)),
         public(web.get("/openapi.yaml", openapi.openapi)),
         public(web.get("/docs", openapi.docs)),
+        public(web.get("/", console.home)),
+        public(web.get("/console", console.page)),
+        public(web.get("/console/{file}", console.file)),
     ]

@@ -29,6 +29,7 @@ from bucketzip.web import keys
 from bucketzip.web.bodies import idempotency_key, read_body
 from bucketzip.web.disposition import attachment
 from bucketzip.web.handlers.links import compression_of, told, url_of
+from bucketzip.web.middleware import exemplar
 from bucketzip.web.permission import require_permitted
 from bucketzip.web.ranges import Asked, Outcome, decide
 from bucketzip.web.send import ResponseSink
@@ -50,12 +51,12 @@ async def create(request: web.Request) -> web.Response:
     assert link is not None
     headers = {"Location": url_of(request, link)}
     if link.standing(time.time()) == "planning":
-        return web.json_response(told(request, link), status=202, headers=headers)
+        return web.json_response(await told(request, link), status=202, headers=headers)
     async with downloads.opened(link):  # raises what planning ended with
         pass
     if new:
-        app[keys.METRICS].plan_seconds.observe(time.monotonic() - began)
-    return web.json_response(told(request, link), status=201 if new else 200, headers=headers)
+        app[keys.METRICS].plan_seconds.observe(time.monotonic() - began, exemplar(request))
+    return web.json_response(await told(request, link), status=201 if new else 200, headers=headers)
 
 
 async def download(request: web.Request) -> web.StreamResponse:
@@ -136,10 +137,8 @@ async def _send_compressed(
 ) -> web.StreamResponse:
     sink = ResponseSink(request, response, None)
     async with _watched(request, link, opened, None) as sent:
-        with (
-            opened.reading() as pump,
-            opened.deflating(compression, request.app[keys.COMPRESSOR], pump, sink) as deflating,
-        ):
+        archive, compressor = opened.compressed(compression), request.app[keys.COMPRESSOR]
+        with opened.deflating(archive, compressor, opened.to_client(sink)) as (pump, deflating):
             try:
                 await pump.prime()
                 await response.prepare(request)
@@ -165,10 +164,11 @@ async def _watched(
     began, outcome, sent = time.monotonic(), "client_gone", _Sent()
     metrics.downloads_active.inc()
     try:
-        async with app[keys.DOWNLOADS].revocations.heeded(link.id):
-            yield sent
+        with app[keys.DOWNLOADS].activity.counted(link.id):
+            async with app[keys.DOWNLOADS].revocations.heeded(link.id):
+                yield sent
         outcome = "complete"
-        metrics.download_seconds.observe(time.monotonic() - began)
+        metrics.download_seconds.observe(time.monotonic() - began, exemplar(request))
     except ClientStalled:
         outcome = "stalled"
         raise

@@ -3,6 +3,8 @@
 from aiohttp import web
 
 from bucketzip import __version__
+from bucketzip.exposition import Format
+from bucketzip.metrics import CONTENT_TYPES
 from bucketzip.web import keys
 
 
@@ -18,12 +20,14 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Prometheus' text format."""
-    text = await request.app[keys.EXPOSITIONS].text()
-    return web.Response(body=text, headers={"Content-Type": request.app[keys.METRICS].content_type})
+    """In OpenMetrics where the caller takes it, as Prometheus does, else in the older text format."""
+    takes = request.headers.get("Accept", "")
+    form = Format.OPENMETRICS if "application/openmetrics-text" in takes else Format.TEXT
+    text = await request.app[keys.EXPOSITIONS].text(form)
+    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPES[form], "Vary": "Accept"})
 
 
-async def own_exposition(app: web.Application) -> bytes:
+async def own_exposition(app: web.Application, form: Format) -> bytes:
     """The metrics of this process."""
     instruments = app[keys.METRICS]
     for state, jobs in (await app[keys.ARCHIVE_JOBS].counts()).items():
@@ -31,4 +35,4 @@ async def own_exposition(app: web.Application) -> bytes:
             instruments.archives.labels(state).set(jobs)
     for kind, deliveries in (await app[keys.DELIVERIES].waiting()).items():
         instruments.deliveries_waiting.labels(kind).set(deliveries)
-    return instruments.exposition()
+    return instruments.exposition(form)

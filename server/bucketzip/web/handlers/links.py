@@ -14,6 +14,7 @@ from bucketzip.web import keys
 from bucketzip.web.bodies import read_query
 from bucketzip.web.listing import Listing
 from bucketzip.web.origin import origin
+from bucketzip.web.times import utc
 
 STORE = "store"
 _NOT_PLANNED = dict.fromkeys(("source_bytes", "compression", "level", "crc", "pinned"))
@@ -31,18 +32,18 @@ async def page(request: web.Request) -> web.Response:
     found = await request.app[keys.DOWNLOADS].page(
         owner=request[keys.CALLER].sees, standing=asked.state, after=asked.after, limit=asked.limit
     )
-    return web.json_response({"downloads": [told(request, link) for link in found.items], "next": found.next})
+    return web.json_response({"downloads": await _all_told(request, found.items), "next": found.next})
 
 
 async def show(request: web.Request) -> web.Response:
     """GET /downloads/{id}."""
-    return web.json_response(told(request, await _visible(request)))
+    return web.json_response(await told(request, await _visible(request)))
 
 
 async def revoke(request: web.Request) -> web.Response:
     """DELETE /downloads/{id}: the link ends for good, and so do its downloads."""
     link = await _visible(request)
-    return web.json_response(told(request, await request.app[keys.DOWNLOADS].revoke(link.id)))
+    return web.json_response(await told(request, await request.app[keys.DOWNLOADS].revoke(link.id)))
 
 
 def url_of(request: web.Request, link: Link) -> str:
@@ -51,8 +52,17 @@ def url_of(request: web.Request, link: Link) -> str:
     return f"{origin(request)}/d/{capability}/{quote(link.filename, safe='')}"
 
 
-def told(request: web.Request, link: Link) -> dict[str, object]:
+async def told(request: web.Request, link: Link) -> dict[str, object]:
     """For programs; the link's URL as long as it works, or will."""
+    return (await _all_told(request, [link]))[0]
+
+
+async def _all_told(request: web.Request, links: list[Link]) -> list[dict[str, object]]:
+    active = await request.app[keys.DOWNLOADS].activity.counts()
+    return [_told(request, link, active[link.id]) for link in links]
+
+
+def _told(request: web.Request, link: Link, active: int) -> dict[str, object]:
     standing = link.standing(time.time())
     planned = _NOT_PLANNED | json.loads(link.summary or "{}")
     stored = compression_of(link) is None
@@ -61,9 +71,9 @@ def told(request: web.Request, link: Link) -> dict[str, object]:
         "url": url_of(request, link) if standing in {"planning", "ready"} else None,
         "filename": link.filename,
         "state": standing,
-        "created_at": _utc(link.created_at),
-        "expires_at": _utc(link.expires_at),
-        "revoked_at": _utc(link.revoked_at),
+        "created_at": utc(link.created_at),
+        "expires_at": utc(link.expires_at),
+        "revoked_at": utc(link.revoked_at),
         "bytes": link.bytes,
         "entries": link.entries,
         "etag": f'"{link.manifest}"' if link.manifest and stored else None,
@@ -73,6 +83,7 @@ def told(request: web.Request, link: Link) -> dict[str, object]:
         "crc": planned["crc"],
         "pinned": planned["pinned"],
         "resumable": standing == "ready" and stored,
+        "downloads_active": active,
         "error": {"code": link.error_code, "detail": error_detail(link)} if link.error_code else None,
     }
 
@@ -94,7 +105,3 @@ async def _visible(request: web.Request) -> Link:
     if not request[keys.CALLER].may_see(link.owner):
         raise NoSuchLink
     return link
-
-
-def _utc(seconds: int | None) -> str | None:
-    return None if seconds is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

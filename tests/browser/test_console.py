@@ -1,0 +1,244 @@
+"""The console as people use it: what they see, and what becomes of what they ask for."""
+
+import asyncio
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.browser.visitor import visiting
+from tests.bucket import Bucket
+from tests.faults import lies
+from tests.faults.lying_s3 import LyingS3, Predicate, does, lists
+from tests.jobs.archiving import KEY, Moment, assert_nothing_left, fill, sends, stored
+from tests.readers.tree import tool
+from tests.web.serving import Server
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
+
+MIB = 1 << 20
+MANY = 10_000
+PAGE = 500
+
+
+async def listed_by_unzip(archive: Path) -> set[str]:
+    """The names in an archive that unzip finds to be whole."""
+    for options in ("-tqq", "-Z1"):
+        unzip = await asyncio.create_subprocess_exec(tool("unzip"), options, archive, stdout=asyncio.subprocess.PIPE)
+        out, _ = await unzip.communicate()
+        assert unzip.returncode == 0
+    return set(out.decode().split("\n")) - {""}
+
+
+async def test_who_signs_in_stays_so_until_signing_out(browser: Browser, stub_server: Server) -> None:
+    async with visiting(browser, stub_server) as visitor:
+        page = visitor.page
+        await visitor.sign_in("a wrong secret")
+        await expect(page.get_by_role("alert")).to_contain_text("No user has this key and this secret")
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("Escape")
+        await visitor.arrive()
+        assert page.url == f"{stub_server.base}/console"
+        await page.reload()
+        await visitor.at("Buckets")
+        await visitor.press("Sign out")
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        await page.reload()
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+async def test_what_is_chosen_is_downloaded(browser: Browser, server: Server, bucket: Bucket, tmp_path: Path) -> None:
+    paths = ["a/1.txt", "a/b/2.txt", "a/b/[3].txt", "a/c/4.txt", "a/c/d/5.txt", "6.txt", "7.txt", "8*"]
+    wanted = {"a/1.txt", "a/b/2.txt", "a/c/d/5.txt", "6.txt", "8*"}
+    await bucket.put_many({path: path.encode() for path in paths})
+    async with visiting(browser, server, accept_downloads=True) as visitor:
+        page = visitor.page
+        await visitor.arrive()
+        await visitor.open(bucket.name)
+        await visitor.choose("a/", "6.txt", "8*")
+        await visitor.open("a")
+        await visitor.choose("c/")  # which was chosen with `a`
+        await visitor.open("c")
+        await visitor.choose("d/")
+        await page.get_by_role("link", name="a", exact=True).click()
+        await visitor.open("b")
+        await visitor.choose("[3].txt")
+        await expect(page.get_by_role("region", name="Chosen")).to_contain_text(
+            f"5 objects, {sum(map(len, wanted))} bytes"
+        )
+        await visitor.press("Download")
+        await expect(page.get_by_label("File name")).to_have_value(f"{bucket.name}.zip")
+        await page.get_by_label("File name").fill("chosen.zip")
+        async with page.expect_download() as begun:
+            await visitor.press("Download")
+        download = await begun.value
+        assert download.suggested_filename == "chosen.zip"
+        await download.save_as(tmp_path / "chosen.zip")
+        assert await listed_by_unzip(tmp_path / "chosen.zip") == wanted
+
+        url = await page.get_by_role("dialog").get_by_label("Link", exact=True).input_value()
+        await visitor.press("Done")
+        await visitor.open("Links")
+        await expect(page.get_by_role("listitem")).to_contain_text(["5 entries"])
+        await visitor.press("Revoke the link to chosen.zip")
+        await visitor.press("Revoke the link")
+        await expect(page.get_by_text("revoked", exact=True)).to_be_visible()
+        assert (await server.error(url))[0] == 410
+
+
+async def test_an_archive_is_watched_to_its_end(browser: Browser, stub: LyingS3, stub_server: Server) -> None:
+    contents = fill(stub, {"video.mp4": 12 * MIB, "note.txt": 100})
+    fill(stub, {"gone.txt": 1}, prefix="")
+    completing = Held(stub, does("CompleteMultipartUpload"))
+    async with visiting(browser, stub_server) as visitor:
+        page = visitor.page
+        await visitor.arrive()
+        await visitor.open("stub")
+        await visitor.choose("in/", "gone.txt")
+        stub.objects.delete("gone.txt")
+        await visitor.press("Archive to…")
+        await expect(page.get_by_label("Bucket", exact=True)).to_have_value("stub")
+        await page.get_by_label("Key").fill(KEY)
+        await page.get_by_label("Leave it out").check()
+        await visitor.press("Archive")
+        await visitor.at("Archives")
+        job = page.get_by_role("listitem").filter(has_text=f"s3://stub/{KEY}")
+        await expect(job).to_contain_text("100 %")
+        await expect(job.get_by_role("progressbar")).to_have_attribute("value", "100")
+        completing.let_go()
+        await expect(job).to_contain_text("succeeded")
+        await expect(job).to_contain_text("copied inside S3")
+        archive = stored(stub)
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            assert {*opened.namelist()} == {"MISSING.txt", *(f"in/{name}" for name in contents)}
+        await job.get_by_text("1 object left out").click()
+        await expect(job).to_contain_text("s3://stub/gone.txt")
+        link = await job.get_by_role("link", name="Download a.zip").get_attribute("href")
+        async with stub_server.client.get(f"{stub_server.base}/{link}") as answer:
+            assert await answer.read() == archive
+
+
+async def test_an_archive_is_cancelled(browser: Browser, stub: LyingS3, stub_server: Server) -> None:
+    fill(stub, {"video.mp4": 12 * MIB})
+    sending = Moment(stub, sends(), done=False)
+    async with visiting(browser, stub_server) as visitor:
+        page = visitor.page
+        await visitor.arrive()
+        await visitor.open("stub")
+        await visitor.choose("in/")
+        await visitor.press("Archive to…")
+        await page.get_by_label("Key").fill(KEY)
+        await visitor.press("Archive")
+        await visitor.at("Archives")
+        await sending.come()
+        await visitor.press("Cancel a.zip")
+        await visitor.press("Leave it")
+        await expect(page.get_by_text("running", exact=True)).to_be_visible()
+        await visitor.press("Cancel a.zip")
+        await visitor.press("Cancel the archive")
+        await expect(page.get_by_text("cancelled", exact=True)).to_be_visible()
+        await expect(page.get_by_role("button", name="Cancel a.zip")).to_have_count(0)
+    assert_nothing_left(stub)
+
+
+async def test_a_session_that_ends_takes_nothing_along(browser: Browser, stub: LyingS3, stub_server: Server) -> None:
+    fill(stub, {"a": 10, "b": 20})
+    async with visiting(browser, stub_server) as visitor:
+        page = visitor.page
+        await visitor.arrive()
+        await visitor.open("stub")
+        await visitor.open("in")
+        await visitor.choose("a")
+        await page.context.clear_cookies()
+        await visitor.press("Download")
+        async with page.expect_download() as begun:
+            await visitor.press("Download")
+            await expect(page.get_by_role("heading", name="Your session has ended")).to_be_visible()
+            await visitor.sign_in()
+        assert (await begun.value).suggested_filename == "a.zip"
+        await visitor.press("Done")
+        await expect(page.get_by_role("checkbox", name="Choose a", exact=True)).to_be_checked()
+        await expect(page.get_by_role("region", name="Chosen")).to_contain_text("1 object, 10 bytes")
+
+
+async def test_a_folder_of_ten_thousand(browser: Browser, stub: LyingS3, stub_server: Server) -> None:
+    for number in range(MANY):
+        stub.objects.put(f"logs/{number:05}", b"1")
+    async with visiting(browser, stub_server) as visitor:
+        page = visitor.page
+        await visitor.arrive()
+        await visitor.open("stub")
+        await visitor.open("logs")
+        end = page.locator(".shown")
+        for shown in range(PAGE, MANY, PAGE):
+            await expect(end).to_have_text(f"{shown:,} items, and there are more")
+            await page.keyboard.press("End")
+        await expect(end).to_have_text(f"{MANY:,} items")
+        rows = page.locator("tbody tr")
+        assert await rows.count() == MANY
+        in_sight = "rows => rows.filter(row => row.checkVisibility({contentVisibilityAuto: true})).length"
+        assert await rows.evaluate_all(in_sight) <= 4 * PAGE, (
+            "the browser lays out the others when they come into sight"
+        )
+        await page.get_by_role("checkbox", name="Choose all of this folder").click()
+        await visitor.choose("09999")
+        await expect(page.get_by_role("region", name="Chosen")).to_contain_text(f"{MANY - 1:,} objects")
+
+        await page.get_by_role("searchbox").fill("0432")
+        await expect(end).to_have_text("10 items")
+        await expect(page.get_by_role("checkbox", checked=True)).to_have_count(10)
+
+
+async def test_what_goes_wrong_is_told(browser: Browser, stub: LyingS3, stub_server: Server) -> None:
+    fill(stub, {"a": 10})
+    async with visiting(browser, stub_server) as visitor:
+        page = visitor.page
+        await visitor.arrive()
+        stub.on(lists, lies.access_denied())
+        await page.get_by_role("link", name="stub", exact=True).click()
+        told = page.get_by_role("alert")
+        await expect(told).to_contain_text("Access denied")
+        await expect(told).to_contain_text("Request ")
+        stub.stop_lying()
+        await visitor.press("Try again")
+        await visitor.choose("in/")
+        await visitor.press("Archive to…")
+        await page.get_by_label("Key").fill("folder/")
+        await visitor.press("Archive")
+        await expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("a destination is one object")
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+        await expect(page.get_by_role("button", name="Archive to…")).to_be_focused()
+
+
+async def test_it_is_used_without_a_mouse(browser: Browser, stub: LyingS3, stub_server: Server) -> None:
+    fill(stub, {"a": 10, "b": 20})
+    async with visiting(browser, stub_server) as visitor:
+        page = visitor.page
+        for text in (visitor.key, "Tab", visitor.secret, "Enter"):
+            await (page.keyboard.press(text) if text in {"Tab", "Enter"} else page.keyboard.type(text))
+        await visitor.at("Buckets")
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("button", name="Skip to the content")).to_be_focused()
+        await page.keyboard.press("Enter")
+        for _ in range(2):
+            await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
+        await visitor.at("stub")
+        await expect(page.get_by_role("heading", name="stub")).to_be_focused()
+        await page.get_by_role("checkbox", name="Choose all of in", exact=True).press("Space")
+        await expect(page.get_by_role("region", name="Chosen")).to_contain_text("2 objects, 30 bytes")
+        await expect(page.locator("#announcer")).to_have_text("2 objects, 30 bytes chosen")
+
+
+class Held:
+    """What S3 puts off, until it is let go."""
+
+    def __init__(self, stub: LyingS3, applies: Predicate) -> None:
+        self._is_held = True
+        stub.on(lambda asked: self._is_held and applies(asked), lies.slow_down())
+
+    def let_go(self) -> None:
+        self._is_held = False
