@@ -120,6 +120,7 @@ def test_what_is_no_file(files: Any) -> None:
             {"extra_args": {"Expires": 1, "ACL": "private", "BucketKeyEnabled": True}},
             "BucketKeyEnabled, Expires: not known",
         ),
+        ({"compression": "brotli"}, "compression: Input should be 'store', 'deflate' or 'auto'"),
         ({"extra_args": {"ACL": "mine"}}, "extra_args: ACL: Input should be 'private'"),
         ({"extra_args": {"Metadata": "x"}}, "extra_args: Metadata: "),
         ({"extra_args": {"Tagging": "x"}}, "extra_args: Tagging: is written name=value"),
