@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group
 
 MIB = 1 << 20
 MANY = 10_000
-PAGE = 500
+PAGE = 1000
+SEEN = 4000
 
 
 async def listed_by_unzip(archive: Path) -> set[str]:
@@ -172,18 +173,18 @@ async def test_a_folder_of_ten_thousand(browser: Browser, stub: LyingS3, stub_se
         await visitor.open("stub")
         await visitor.open("logs")
         end = page.locator(".shown")
-        for shown in range(PAGE, MANY, PAGE):
+        for shown in range(PAGE, SEEN, PAGE):
             await expect(end).to_have_text(f"{shown:,} items, and there are more")
-            await page.keyboard.press("End")
-        await expect(end).to_have_text(f"{MANY:,} items")
+            await page.locator("button.more").scroll_into_view_if_needed()
+        await expect(end).to_have_text(f"{SEEN:,} items, and there are more")
         rows = page.locator("tbody tr")
-        assert await rows.count() == MANY
+        assert await rows.count() == SEEN
         in_sight = "rows => rows.filter(row => row.checkVisibility({contentVisibilityAuto: true})).length"
-        assert await rows.evaluate_all(in_sight) <= 4 * PAGE, (
+        assert await rows.evaluate_all(in_sight) <= 2 * PAGE, (
             "the browser lays out the others when they come into sight"
         )
         await page.get_by_role("checkbox", name="Choose all of this folder").click()
-        await visitor.choose("09999")
+        await visitor.choose("03999")
         await expect(page.get_by_role("region", name="Chosen")).to_contain_text(f"{MANY - 1:,} objects")
 
         await page.get_by_role("searchbox").fill("0432")

@@ -112,8 +112,9 @@ async def test_a_folder_of_ten_thousand(stub_server: Server, stub: LyingS3) -> N
     pages = await walked(stub_server, "/buckets/stub/objects", prefix="many/", limit=1000)
     assert [each["key"] for page in pages for each in page["objects"]] == [f"many/{n:05}" for n in range(MANY)]
     assert [folder for page in pages for folder in page["folders"]] == ["many/folder/"]
-    totals = await told(stub_server, "/buckets/stub/totals", prefix="many/")
-    assert (totals["entries"], totals["bytes"], totals["next"]) == (MANY + 1, 5 * MANY, None)
+    counted = await walked(stub_server, "/buckets/stub/totals", prefix="many/")  # one page, if it took less than 5 s
+    assert sum(each["entries"] for each in counted) == MANY + 1
+    assert sum(each["bytes"] for each in counted) == 5 * MANY
 
 
 async def test_keys_are_shown_as_they_are(server: Server, bucket: Bucket) -> None:

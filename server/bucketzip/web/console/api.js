@@ -5,32 +5,32 @@ import { signIn } from "./session.js";
 
 // The answer's JSON. Throws ApiError, and AbortError where `options.signal` says so.
 export async function call(method, path, options) {
-  for (;;) {
-    try {
-      return await send(method, path, options);
-    } catch (error) {
-      if (error.status !== 401) throw error;
-    }
-    await signIn();
-  }
+	for (;;) {
+		try {
+			return await send(method, path, options);
+		} catch (error) {
+			if (error.status !== 401) throw error;
+		}
+		await signIn();
+	}
 }
 
 // A page of the `objects` or `totals` below a prefix; `path` is `bucket/prefix`.
 export function below(path, what, after, signal, limit = {}) {
-  const [bucket, prefix] = path.split(/\/(.*)/s);
-  const query = new URLSearchParams({ prefix, ...(after && { after }), ...limit });
-  return call("GET", `buckets/${encodeURIComponent(bucket)}/${what}?${query}`, { signal });
+	const [bucket, prefix] = path.split(/\/(.*)/s);
+	const query = new URLSearchParams({ prefix, ...(after && { after }), ...limit });
+	return call("GET", `buckets/${encodeURIComponent(bucket)}/${what}?${query}`, { signal });
 }
 
 // A link as the server told it, by the address that this page came by: it may know another one of its own.
 export function nearby(url) {
-  return url.replace(/^.*?\/(?=[dr]\/)/, "");
+	return url.replace(/^.*?\/(?=[dr]\/)/, "");
 }
 
 // For as long as the view of `signal` is shown: after each run of `task`, and only while somebody looks.
 export async function repeat(seconds, task, signal) {
-  while (!signal.aborted) {
-    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-    if (!signal.aborted && !document.hidden) await task();
-  }
+	while (!signal.aborted) {
+		await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+		if (!signal.aborted && !document.hidden) await task();
+	}
 }

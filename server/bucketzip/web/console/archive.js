@@ -5,39 +5,37 @@ import { asking, choice, compression, field, once, onMissing, show } from "./dia
 import { h, toast } from "./dom.js";
 import { selection } from "./selection.js";
 
-const CAN_COMPRESS = false; // what the server takes for archives in buckets
-
 export function archiveDialog() {
-  const headers = once();
-  const [first] = selection.marks.keys();
-  const bucket = h("input", { name: "bucket", value: first.split("/")[0], list: "known", required: "" });
-  const key = h("input", { name: "key", value: `${selection.name}.zip`, required: "" });
-  const known = h("datalist", { id: "known" });
-  const suggest = ({ buckets }) => known.append(...buckets.map(({ name: value }) => h("option", { value })));
-  call("GET", "buckets").then(suggest, () => {}); // names can be typed, too
-  return show("Archive to a bucket", (close) => {
-    return asking(
-      "Archive",
-      close,
-      ask,
-      field("Bucket", bucket),
-      field("Key", key, "Where the archive is put, such as archives/2026.zip"),
-      choice("An object that is there already", "if_exists", [
-        ["fail", "Stop and tell me"],
-        ["rename", "Take another name", "With “ (2)” at its end"],
-        ["replace", "Replace it", "Once the new one is complete"],
-      ]),
-      CAN_COMPRESS && compression(),
-      onMissing(),
-      known,
-    );
+	const headers = once();
+	const [first] = selection.marks.keys();
+	const bucket = h("input", { name: "bucket", value: first.split("/")[0], list: "known", required: "" });
+	const key = h("input", { name: "key", value: `${selection.name}.zip`, required: "" });
+	const known = h("datalist", { id: "known" });
+	const suggest = ({ buckets }) => known.append(...buckets.map(({ name: value }) => h("option", { value })));
+	call("GET", "buckets").then(suggest, () => {}); // names can be typed, too
+	return show("Archive to a bucket", (close) => {
+		return asking(
+			"Archive",
+			close,
+			ask,
+			field("Bucket", bucket),
+			field("Key", key, "Where the archive is put, such as archives/2026.zip"),
+			choice("An object that is there already", "if_exists", [
+				["fail", "Stop and tell me"],
+				["rename", "Take another name", "With “ (2)” at its end"],
+				["replace", "Replace it", "Once the new one is complete"],
+			]),
+			compression(),
+			onMissing(),
+			known,
+		);
 
-    async function ask({ bucket: name, key: path, ...fields }) {
-      const body = { ...fields, destination: `s3://${name}/${path}`, sources: selection.sources() };
-      await call("POST", "archives", { body, headers: headers(body) });
-      close();
-      toast("The archive is under way");
-      location.hash = "#/archives";
-    }
-  });
+		async function ask({ bucket: name, key: path, ...fields }) {
+			const body = { ...fields, destination: `s3://${name}/${path}`, sources: selection.sources() };
+			await call("POST", "archives", { body, headers: headers(body) });
+			close();
+			toast("The archive is under way");
+			location.hash = "#/archives";
+		}
+	});
 }

@@ -1,45 +1,45 @@
 // One request to the server, and its errors as the user is to read them.
 
 const UNREACHABLE = {
-  error: "server_unreachable",
-  detail: "The server does not answer. See whether it runs, and whether this machine is on its network.",
+	error: "server_unreachable",
+	detail: "The server does not answer. See whether it runs, and whether this machine is on its network.",
 };
 
 export class ApiError extends Error {
-  constructor({ error, detail, request_id: requestId }, status) {
-    super(detail);
-    this.code = error;
-    this.status = status;
-    this.requestId = requestId;
-  }
+	constructor({ error, detail, request_id: requestId }, status) {
+		super(detail);
+		this.code = error;
+		this.status = status;
+		this.requestId = requestId;
+	}
 
-  // `no_such_bucket` is read as "No such bucket".
-  get title() {
-    const words = this.code.replaceAll("_", " ").replace(/^s3\b/, "S3");
-    return words[0].toUpperCase() + words.slice(1);
-  }
+	// `no_such_bucket` is read as "No such bucket".
+	get title() {
+		const words = this.code.replaceAll("_", " ").replace(/^s3\b/, "S3");
+		return words[0].toUpperCase() + words.slice(1);
+	}
 }
 
 // The answer's JSON. Throws ApiError, and AbortError where `signal` says so.
 export async function send(method, path, { body, signal, headers } = {}) {
-  let response;
-  try {
-    response = await fetch(path, {
-      method,
-      signal,
-      headers: {
-        "X-Requested-With": "bucketzip", // which no page of another origin can send
-        ...(body && { "Content-Type": "application/json" }),
-        ...headers,
-      },
-      body: body && JSON.stringify(body),
-    });
-  } catch (error) {
-    throw error.name === "AbortError" ? error : new ApiError(UNREACHABLE, 0);
-  }
-  if (response.status === 204) return null;
-  const told = await response.json().catch(() => null);
-  if (response.ok && told) return told;
-  const detail = `Something between this page and bucketzip answered with HTTP ${response.status}.`;
-  throw new ApiError(told?.error ? told : { error: "unexpected_answer", detail }, response.status);
+	let response;
+	try {
+		response = await fetch(path, {
+			method,
+			signal,
+			headers: {
+				"X-Requested-With": "bucketzip", // which no page of another origin can send
+				...(body && { "Content-Type": "application/json" }),
+				...headers,
+			},
+			body: body && JSON.stringify(body),
+		});
+	} catch (error) {
+		throw error.name === "AbortError" ? error : new ApiError(UNREACHABLE, 0);
+	}
+	if (response.status === 204) return null;
+	const told = await response.json().catch(() => null);
+	if (response.ok && told) return told;
+	const detail = `Something between this page and bucketzip answered with HTTP ${response.status}.`;
+	throw new ApiError(told?.error ? told : { error: "unexpected_answer", detail }, response.status);
 }
