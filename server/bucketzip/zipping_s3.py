@@ -51,7 +51,7 @@ T = TypeVar("T")
 
 
 class Progress(NamedTuple):
-    """How far a call is; the totals are None until they are known. Of a compressed archive it tells bytes of content."""
+    """How far a call is; the totals are None until they are known. Bytes are those of content where it is compressed."""
 
     bytes: int
     of_bytes: int | None
