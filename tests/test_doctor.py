@@ -16,7 +16,7 @@ import pytest
 
 from bucketzip.embedded import EmbeddedS3
 from tests.bucket import Bucket, connect, new_bucket
-from tests.command import Caller, begun
+from tests.command import Caller, installed
 from tests.faults import lies
 from tests.faults.content import Content, Synthetic
 from tests.faults.in_thread import in_thread
@@ -364,17 +364,25 @@ async def test_ctrl_c_leaves_no_upload(tmp_path: Path, stub: LyingS3) -> None:
     ours, theirs = pty.openpty()
     environment = stub_environment(stub.endpoint_url)
     try:
-        async with begun(
-            environment, tmp_path, "doctor", "--destination", "s3://stub/out/", stdin=theirs, stdout=theirs,
-            start_new_session=True,
-            preexec_fn=lambda: os.close(os.open(os.ttyname(theirs), os.O_RDWR)),
-        ) as running:  # fmt: skip
-            while not stub.counts["UploadPart"]:
-                assert running.process.returncode is None, await running.done()
-                await asyncio.sleep(0.02)
-            assert len(stub.uploads_left) == 1
-            os.write(ours, b"\x03")
-            done = await running.done()
+        running = asyncio.create_task(
+            installed(
+                environment,
+                tmp_path,
+                "doctor",
+                "--destination",
+                "s3://stub/out/",
+                stdin=theirs,
+                stdout=theirs,
+                start_new_session=True,
+                preexec_fn=lambda: os.close(os.open(os.ttyname(theirs), os.O_RDWR)),
+            )
+        )
+        while not stub.counts["UploadPart"]:
+            assert not running.done(), running.result()
+            await asyncio.sleep(0.02)
+        assert len(stub.uploads_left) == 1
+        os.write(ours, b"\x03")
+        done = await running
     finally:
         os.close(ours)
         os.close(theirs)
