@@ -362,19 +362,16 @@ async def test_ctrl_c_leaves_no_upload(tmp_path: Path, stub: LyingS3) -> None:
     """Pressed on a terminal, while an upload of its own is open."""
     stub.on(does("UploadPart"), lies.stalled(0))
     ours, theirs = pty.openpty()
-    environment = stub_environment(stub.endpoint_url)
+    name = os.ttyname(theirs)
+    arguments = ("doctor", "--destination", "s3://stub/out/")
     try:
         running = asyncio.create_task(
             installed(
-                environment,
+                stub_environment(stub.endpoint_url),
                 tmp_path,
-                "doctor",
-                "--destination",
-                "s3://stub/out/",
-                stdin=theirs,
-                stdout=theirs,
+                *arguments,
                 start_new_session=True,
-                preexec_fn=lambda: os.close(os.open(os.ttyname(theirs), os.O_RDWR)),
+                preexec_fn=lambda: os.close(os.open(name, os.O_RDWR)),  # the first that a session opens is its own
             )
         )
         while not stub.counts["UploadPart"]:
