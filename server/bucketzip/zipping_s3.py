@@ -51,7 +51,7 @@ T = TypeVar("T")
 
 
 class Progress(NamedTuple):
-    """How far a call is; the totals are None until they are known. Bytes are those of content where it is compressed."""
+    """How far a call is; totals are None until they are known. Bytes are of the content where that is compressed."""
 
     bytes: int
     of_bytes: int | None
