@@ -78,7 +78,10 @@ async def installed(environment: Mapping[str, str], work: Path, *arguments: str,
         *arguments,
         cwd=work,
         env=_variables(environment, work),
-        **{"stdin": subprocess.DEVNULL, "stdout": PIPE, "stderr": PIPE, **more},
+        stdin=subprocess.DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+        **more,
     )
     try:
         return await Running(process).done()
