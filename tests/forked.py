@@ -78,10 +78,7 @@ class ForkedWithPipes(Forked):
         ends = [stdout, stderr]
         for number, given in enumerate(ends):
             if given == subprocess.PIPE:
-                read, ends[number] = os.pipe()
-                readers[number] = reader = asyncio.StreamReader()
-                protocol = asyncio.StreamReaderProtocol(reader)
-                await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(read, "rb"))  # noqa: B023  -- called before the next one
+                readers[number], ends[number] = await _pipe()
         process = cls(arguments, work, environment, stdout=ends[0], stderr=ends[1])
         for reader, end in zip(readers, ends, strict=True):
             if reader is not None:
@@ -99,6 +96,15 @@ class ForkedWithPipes(Forked):
         out, said = await asyncio.gather(*[_all_of(reader) for reader in readers])
         await asyncio.to_thread(self.wait)
         return out, said
+
+
+async def _pipe() -> tuple[asyncio.StreamReader, int]:
+    """What comes out at one end, and the other end."""
+    read, write = os.pipe()
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(read, "rb"))
+    return reader, write
 
 
 async def _all_of(reader: asyncio.StreamReader | None) -> bytes | None:

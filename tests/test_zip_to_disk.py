@@ -133,7 +133,18 @@ async def test_json_is_all_that_stands_on_standard_output(on_stub: Environment, 
     assert 0 < seconds < 60
     assert len(told.pop("etag")) == 66
     size = (tmp_path / "a.zip").stat().st_size
-    assert told == {"destination": "a.zip", "bytes": size, "entries": 2, "from_byte": 0, "state": "succeeded"}
+    source_bytes = SIZES["b"] + SIZES["d"]
+    assert told == {
+        "destination": "a.zip",
+        "bytes": size,
+        "entries": 2,
+        "from_byte": 0,
+        "compression": "store",
+        "level": None,
+        "source_bytes": source_bytes,
+        "ratio": round(size / source_bytes, 4),
+        "state": "succeeded",
+    }
 
 
 async def test_what_is_missing_is_said(on_stub: Environment, tmp_path: Path) -> None:

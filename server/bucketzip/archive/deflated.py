@@ -152,6 +152,7 @@ class DeflatedArchive:
             walked.header_at[entry], walked.crcs[entry] = walked.position, made.crc
             yield self._count(self._header(block, made, zip64=zip64))
         walked.packed[entry] += len(body)
+        walked.content += len(block.data)
         if body:
             yield self._count(body)
         if not block.last:
