@@ -118,7 +118,10 @@ async def refused(base: str) -> bool:
 
 
 def test_version() -> None:
-    assert run_as_process("version") == (0, f"bucketzip {__version__}\n", "")
+    assert run_as_process("version") == run("--version") == (0, f"bucketzip {__version__}\n", "")
+    told = json.loads(run("version", "--json")[1])
+    assert told["version"] == __version__
+    assert set(told) == {"version", "python", "isal", "platform"}
 
 
 def test_help_teaches_every_setting() -> None:

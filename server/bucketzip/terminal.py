@@ -109,4 +109,6 @@ def entries(count: int) -> str:
 
 def printable(text: str) -> str:
     """Without what would move a terminal's cursor: names of objects, and in files of others, are anybody's."""
+    if text.isprintable():
+        return text
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

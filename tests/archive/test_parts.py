@@ -256,6 +256,13 @@ def test_the_directory_is_alone_as_it_waits_for_all_the_rest() -> None:
         assert (last.kind, last.start) == (Kind.DIRECTORY, layout.manifest.content_bytes)
 
 
+def test_a_long_directory_is_cut_as_evenly_as_all_the_rest() -> None:
+    layout = laid_out([100] * 400_000)
+    parts = plan_parts(layout, may_copy=always)
+    assert [part.kind for part in parts].count(Kind.DIRECTORY) > 1
+    assert max(part.length for part in parts) <= 1.01 * AWS.built_bytes
+
+
 def test_the_directory_takes_no_part_that_there_is_not() -> None:
     layout = laid_out([100 * MIB] * 10)
     limits = Limits(most_parts=10, most_bytes=105 * MIB, built_bytes=105 * MIB, copied_bytes=105 * MIB)

@@ -39,7 +39,7 @@ function card(link) {
 	const told = [
 		entries !== null && count(entries, "entry", "entries"),
 		bytes !== null && size(link),
-		link.downloads > 0 && `${count(link.downloads, "download")} now`,
+		link.downloads_active > 0 && `${count(link.downloads_active, "download")} now`,
 		url ? `works until ${date(link.expires_at)}` : `made ${ago(link.created_at)}`,
 	];
 	const shown = h(
