@@ -21,7 +21,7 @@ from bucketzip.local.part_file import PartFile
 from bucketzip.local.saving import pipe, save
 from bucketzip.machine import Machine, open_machine
 from bucketzip.metrics import Metrics
-from bucketzip.plan.planner import Planner
+from bucketzip.plan.planner import Planner, builder_for
 from bucketzip.plan.remedies import as_options, remedied
 from bucketzip.plan.request import ZipRequest
 from bucketzip.settings import Settings
@@ -144,7 +144,7 @@ async def _planned(request: ZipRequest, machine: Machine, line: StatusLine) -> O
     """The archive to be made; says what is missing."""
     machine.check_credentials()
     line.show(lambda: "planning")
-    planner = Planner(request, machine.own.catalog, machine.own.discovery())
+    planner = Planner(request, machine.own.catalog, machine.own.discovery(), builder_for(request))
     try:
         builder = await planner.plan()
     except BucketzipError as error:
