@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import os
 import pty
 import signal
@@ -34,10 +33,7 @@ SCRATCH_WRITING = {"s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caller]:
     monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
     yield Caller(capsys)
-    root.handlers[:], root.level = handlers, level
     assert not list(tmp_path.iterdir()), "not even a state directory is made"
 
 
