@@ -126,14 +126,7 @@ async def open_account(shared: Shared, whose: Identity) -> AsyncIterator[Writing
             S3RangeReader(
                 s3,
                 keeper,
-                ReaderMetrics(
-                    metrics.range_get_seconds,
-                    metrics.range_gets,
-                    metrics.retries,
-                    metrics.received_bytes,
-                    metrics.hedges,
-                    metrics.hedges_won,
-                ),
+                reader_metrics(metrics),
                 ReaderLimits(
                     connections=settings.s3_connections,
                     tries=settings.s3_tries,
@@ -185,6 +178,18 @@ async def open_account_of_files(
         archives = OpenArchives(shared.manifests.open, engine, account.crc_memory, None)
         async with archives.running():
             yield replace(account, catalog=objects, engine=engine, archives=archives, copies=False)
+
+
+def reader_metrics(metrics: Metrics) -> ReaderMetrics:
+    """Those that a ranged reader counts with."""
+    return ReaderMetrics(
+        metrics.range_get_seconds,
+        metrics.range_gets,
+        metrics.retries,
+        metrics.received_bytes,
+        metrics.hedges,
+        metrics.hedges_won,
+    )
 
 
 def _count_lookups(metrics: Metrics, hits: int, misses: int) -> None:

@@ -11,14 +11,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bucketzip.account import LIST_CONNECTIONS
+from bucketzip.account import LIST_CONNECTIONS, reader_metrics
 from bucketzip.metrics import Metrics
 from bucketzip.s3.client import S3, Where, default_region, open_s3, tls_context
 from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.s3.examination import S3Bucket, S3Endpoint
 from bucketzip.s3.probe import Prober
 from bucketzip.s3.reader import S3RangeReader
-from bucketzip.s3.reader_options import ReaderLimits, ReaderMetrics
+from bucketzip.s3.reader_options import ReaderLimits
 from bucketzip.s3.scratch import Place, Scratch
 from bucketzip.s3.whoami import S3Whoami
 from bucketzip.settings import Settings
@@ -47,7 +47,6 @@ class Examination:
 @asynccontextmanager
 async def open_examination(settings: Settings) -> AsyncIterator[Examination]:
     """It keeps nothing: the state directory of the settings is not touched, and verdicts are made anew."""
-    metrics = Metrics()
     async with AsyncExitStack() as stack:
         state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bucketzip-doctor-")))
         database = await stack.enter_async_context(open_database(state))
@@ -59,14 +58,7 @@ async def open_examination(settings: Settings) -> AsyncIterator[Examination]:
         reader = S3RangeReader(
             s3,
             keeper,
-            ReaderMetrics(
-                metrics.range_get_seconds,
-                metrics.range_gets,
-                metrics.retries,
-                metrics.received_bytes,
-                metrics.hedges,
-                metrics.hedges_won,
-            ),
+            reader_metrics(Metrics()),
             ReaderLimits(connections=settings.s3_connections, stall_seconds=settings.s3_stall_seconds),
             await asyncio.to_thread(tls_context),
         )

@@ -18,13 +18,14 @@ from typing import Any
 import pytest
 
 import bucketzip
+from bucketzip.account import reader_metrics
 from bucketzip.archive.manifest import Source
 from bucketzip.embedded import EmbeddedS3
 from bucketzip.metrics import Metrics
 from bucketzip.s3.client import S3, open_s3, tls_context
 from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.s3.reader import S3RangeReader
-from bucketzip.s3.reader_options import ReaderLimits, ReaderMetrics
+from bucketzip.s3.reader_options import ReaderLimits
 from bucketzip.transfer.blocks import BLOCK_BYTES, SMALL_BLOCK_BYTES, BlockPool
 from bucketzip.transfer.fetch import Fetch
 from tests.faults.content import Content
@@ -171,14 +172,7 @@ async def reading(environment: Mapping[str, str], **limits: Any) -> AsyncIterato
             patch.setenv(name, value)
         async with CredentialKeeper().running() as keeper, open_s3(keeper, max_connections=8) as s3:
             metrics = Metrics()
-            told = ReaderMetrics(
-                metrics.range_get_seconds,
-                metrics.range_gets,
-                metrics.retries,
-                metrics.received_bytes,
-                metrics.hedges,
-                metrics.hedges_won,
-            )
+            told = reader_metrics(metrics)
             async with S3RangeReader(s3, keeper, told, ReaderLimits(**limits), _tls()).running() as reader:
                 made = Reading(s3, keeper, reader, metrics)
                 yield made
