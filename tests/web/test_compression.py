@@ -206,14 +206,6 @@ async def test_a_client_that_takes_nothing_is_let_go(
         await server.idle()
 
 
-async def test_archives_in_a_bucket_are_not_compressed_yet(server: Server, bucket: Bucket) -> None:
-    job = {"sources": [bucket.url()], "destination": bucket.url("a.zip"), "compression": "deflate"}
-    async with server.client.post(f"{server.base}/archives", json=job) as answer:
-        refused = await answer.json()
-    assert (answer.status, refused["error"]) == (400, "invalid_request")
-    assert "only downloads can be compressed" in refused["detail"]
-
-
 async def test_what_was_downloaded_can_be_verified(
     server: Server, bucket: Bucket, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
