@@ -1,6 +1,7 @@
 """The commands as people run them, in processes of their own."""
 
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -78,7 +79,10 @@ async def installed(environment: Mapping[str, str], work: Path, *arguments: str,
         *arguments,
         cwd=work,
         env=_variables(environment, work),
-        **{"stdin": subprocess.DEVNULL, "stdout": PIPE, "stderr": PIPE, **more},
+        stdin=subprocess.DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+        **more,
     )
     try:
         return await Running(process).done()
@@ -144,6 +148,18 @@ def serving(s3: Mapping[str, str], work: Path, *options: str, **variables: str) 
         process.close()
 
 
+@contextmanager
+def logging_kept() -> Iterator[None]:
+    """Leave the log as it is: a command that runs in this process sets it up for itself."""
+    before = [(log, log.handlers[:], log.level) for log in map(logging.getLogger, (None, "bucketzip"))]
+    try:
+        yield
+    finally:
+        for log, handlers, level in before:
+            log.handlers[:] = handlers
+            log.setLevel(level)
+
+
 class Called(NamedTuple):
     """A command that was run in this process."""
 
@@ -161,7 +177,7 @@ class Caller:
 
     def __call__(self, *arguments: str) -> Called:
         self._capture.readouterr()
-        with pytest.raises(SystemExit) as ended:
+        with logging_kept(), pytest.raises(SystemExit) as ended:
             main(list(arguments))
         assert isinstance(ended.value.code, int)
         return Called(ended.value.code, *self._capture.readouterr())

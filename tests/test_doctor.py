@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import os
 import pty
 import signal
@@ -34,10 +33,7 @@ SCRATCH_WRITING = {"s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caller]:
     monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
     yield Caller(capsys)
-    root.handlers[:], root.level = handlers, level
     assert not list(tmp_path.iterdir()), "not even a state directory is made"
 
 
@@ -360,21 +356,19 @@ def test_wrong_usage(arguments: tuple[str, ...], why: str, call: Caller) -> None
 
 async def test_ctrl_c_leaves_no_upload(tmp_path: Path, stub: LyingS3) -> None:
     """Pressed on a terminal, while an upload of its own is open."""
-    stub.on(does("UploadPart"), lies.stalled(0))
+    stub.on(does("UploadPart"), lies.slow_first_byte(600))
+    (tmp_path / "tmp").mkdir()
     ours, theirs = pty.openpty()
-    environment = stub_environment(stub.endpoint_url)
+    name = os.ttyname(theirs)
+    arguments = ("doctor", "--destination", "s3://stub/out/")
     try:
         running = asyncio.create_task(
             installed(
-                environment,
+                {**stub_environment(stub.endpoint_url), "TMPDIR": str(tmp_path / "tmp")},
                 tmp_path,
-                "doctor",
-                "--destination",
-                "s3://stub/out/",
-                stdin=theirs,
-                stdout=theirs,
+                *arguments,
                 start_new_session=True,
-                preexec_fn=lambda: os.close(os.open(os.ttyname(theirs), os.O_RDWR)),
+                preexec_fn=lambda: os.close(os.open(name, os.O_RDWR)),  # the first that a session opens is its own
             )
         )
         while not stub.counts["UploadPart"]:
@@ -389,3 +383,4 @@ async def test_ctrl_c_leaves_no_upload(tmp_path: Path, stub: LyingS3) -> None:
     assert done.status == 128 + signal.SIGINT
     assert "Traceback" not in done.said
     assert not stub.uploads_left
+    assert not list((tmp_path / "tmp").iterdir())

@@ -51,10 +51,7 @@ T = TypeVar("T")
 
 
 class Progress(NamedTuple):
-    """How far a call is; the totals are None until they are known.
-
-    Bytes are of the archive, or of the content where that is compressed.
-    """
+    """How far a call is; totals are None until they are known. Bytes are of the content where that is compressed."""
 
     bytes: int
     of_bytes: int | None

@@ -24,18 +24,17 @@ PAGE = 1000
 SEEN = 4000
 
 
-async def unzip(*arguments: str | Path) -> str:
-    """What it prints; it has to find nothing wrong."""
-    process = await asyncio.create_subprocess_exec(tool("unzip"), *arguments, stdout=asyncio.subprocess.PIPE)
-    out, _ = await process.communicate()
-    assert process.returncode == 0
-    return out.decode()
-
-
 async def listed_by_unzip(archive: Path) -> set[str]:
     """The names in an archive that unzip finds to be whole."""
-    await unzip("-tqq", archive)
-    return set((await unzip("-Z1", archive)).splitlines())
+
+    async def unzip(options: str) -> str:
+        running = await asyncio.create_subprocess_exec(tool("unzip"), options, archive, stdout=asyncio.subprocess.PIPE)
+        out, _ = await running.communicate()
+        assert running.returncode == 0
+        return out.decode()
+
+    await unzip("-tqq")
+    return set((await unzip("-Z1")).splitlines())
 
 
 async def test_who_signs_in_stays_so_until_signing_out(browser: Browser, stub_server: Server) -> None:
@@ -223,6 +222,7 @@ async def test_it_is_used_without_a_mouse(browser: Browser, stub: LyingS3, stub_
     fill(stub, {"a": 10, "b": 20})
     async with visiting(browser, stub_server) as visitor:
         page = visitor.page
+        await expect(page.get_by_label("User key")).to_be_focused()
         for text in (visitor.key, "Tab", visitor.secret, "Enter"):
             await (page.keyboard.press(text) if text in {"Tab", "Enter"} else page.keyboard.type(text))
         await visitor.at("Buckets")

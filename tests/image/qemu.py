@@ -26,7 +26,7 @@ KERNEL_OPTIONS = (
     # What takes a second on EC2 may take minutes.
     "systemd.default_timeout_start_sec=1800 systemd.default_device_timeout_sec=1800"
 )
-BOOT_SECONDS = 2400.0
+BOOT_SECONDS = 3600.0
 """The machine may be shared; whoever waits is told for what."""
 COMMAND_SECONDS = 900
 SHOWN_CHARACTERS = 4000
@@ -87,7 +87,8 @@ class Vm:
             if state in {"running", "degraded"} and boot != after_boot:
                 break
             reached = state == "starting" and boot != after_boot
-            waiting = f"{' '.join(jobs).strip()} to start" if reached else f"SSH; the console: {self._last_line()}"
+            units = " ".join(jobs).strip() or "the last units"
+            waiting = f"{units} to start" if reached else f"SSH; the console: {self._last_line()}"
             if waiting != told:
                 say(f"    waiting for {waiting}")
                 told = waiting
@@ -103,7 +104,7 @@ class Vm:
 
     def _last_line(self) -> str:
         lines = ["".join(filter(str.isprintable, line)).strip() for line in self._shown().splitlines()]
-        return next((line for line in reversed(lines) if line), "nothing yet")[-100:]
+        return next((line for line in reversed(lines) if line), "nothing yet")[:100]
 
 
 @contextmanager

@@ -73,4 +73,4 @@ def _shown(opened: Opened, archive: DeflatedArchive, line: StatusLine) -> Callab
             return said
         return f"{said}  {pace(walked.content / seconds, source_bytes - walked.content)}"
 
-    return lambda _: line.show(status)
+    return lambda _: line.show(status, walked.content / source_bytes if source_bytes else 1.0)

@@ -27,7 +27,7 @@ export function nearby(url) {
 	return url.replace(/^.*?\/(?=[dr]\/)/, "");
 }
 
-// For as long as the view of `signal` is shown: after each run of `task`, and only while somebody looks.
+// For as long as the view of `signal` is shown, and somebody looks.
 export async function repeat(seconds, task, signal) {
 	while (!signal.aborted) {
 		await new Promise((resolve) => setTimeout(resolve, seconds * 1000));

@@ -1,4 +1,4 @@
-// Dialogs: the browser’s own, so focus stays within and Escape closes; each is made for one use.
+// Dialogs: the browser’s own, so focus stays within and Escape closes.
 
 import { call } from "./api.js";
 import { button, failure, h, toast } from "./dom.js";
@@ -77,7 +77,7 @@ export const onMissing = () =>
 		["skip", "Leave it out", "MISSING.txt inside lists it"],
 	]);
 
-// Headers that are the same for the same request: asked again after its answer was lost, it is not done twice.
+// The same headers for the same request: where its answer was lost, it is not done twice.
 export function once() {
 	let last, key;
 	return (body) => {

@@ -1,4 +1,4 @@
-// Building the page: elements without markup in strings, so nothing that a bucket holds can become markup.
+// Building the page without markup in strings, so nothing that a bucket holds can become markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 const PROPERTIES = new Set(["checked", "value"]);

@@ -45,7 +45,7 @@ export function downloadDialog() {
 	});
 }
 
-// With `download`, an error is a download that failed, and not a page of JSON.
+// With `download`, an error is a download that failed, not a page of JSON.
 export const downloading = (href, name, attributes) =>
 	h("a.button.primary", { href, "aria-label": `Download ${name}`, ...attributes }, icon("download"), "Download");
 

@@ -2,7 +2,7 @@
 
 const UNREACHABLE = {
 	error: "server_unreachable",
-	detail: "The server does not answer. See whether it runs, and whether this machine is on its network.",
+	detail: "The server does not answer. Does it run, and is this machine on its network?",
 };
 
 export class ApiError extends Error {

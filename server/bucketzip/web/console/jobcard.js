@@ -118,8 +118,7 @@ export class JobCard {
 				["Link works until", result.link && date(result.link_expires_at)],
 				["Bytes", `${bytes(result.copied_bytes)} copied inside S3, ${bytes(result.built_bytes)} through this server`],
 				["Requests to S3", `${number(requests)}, about $${result.list_price_usd.toPrecision(2)}`],
-				["CRC-32", result.crc32],
-				["ETag", result.etag],
+			["CRC-32", result.crc32],
 			]),
 		);
 	}

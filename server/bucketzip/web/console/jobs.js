@@ -20,7 +20,6 @@ export function archives(_, signal) {
 	document.addEventListener("visibilitychange", () => (document.hidden ? closeAll() : stream()), { signal });
 	return ["Archives", h("section", heading("Archives"), content, next)];
 
-	// The newest, or those after them.
 	async function load(after) {
 		try {
 			const page = await call("GET", `archives?limit=${PAGE}${after ? `&after=${after}` : ""}`, { signal });

@@ -7,7 +7,7 @@ import { lastPart } from "./format.js";
 const COUNTED_AT_ONCE = 3;
 
 class Selection extends EventTarget {
-	// By path: {path, on, entries, bytes, counting, error, ending}, where counting ends by the AbortController `ending`.
+	// By path: {path, on, entries, bytes, counting, error, ending}; `ending` is an AbortController.
 	marks = new Map();
 	#waiting = [];
 	#active = 0;

@@ -1,4 +1,4 @@
-// Who uses this page. Signing in is a dialog above whatever is there, so nothing of it is lost when a session ends.
+// Who uses this page. Signing in is a dialog above whatever is there, so nothing is lost when a session ends.
 
 import { failure, h } from "./dom.js";
 import { send } from "./http.js";
@@ -32,7 +32,7 @@ function ask() {
 			{ onsubmit },
 			h("p.brand", h("img", { src: "console/icon.svg", alt: "", width: 36, height: 36 }), "bucketzip"),
 			h("h1", { id: "sign-in" }, again ? "Your session has ended" : "Sign in"),
-			again && h("p.quiet", "Sign in to go on where you were. What you have chosen is kept."),
+			again && h("p.quiet", "Sign in to go on; what you have chosen is kept."),
 			field("user-key", "User key", { autocomplete: "username", autocapitalize: "none", spellcheck: "false" }),
 			field("user-secret", "Secret", { type: "password", autocomplete: "current-password" }),
 			failed,

@@ -48,7 +48,6 @@ function panels({ credentials, budget, jobs, downloads, probes, state: disk, ...
 		]),
 		panel("Machine", [
 			["bucketzip", told.version],
-			["Python", told.python],
 			["Host", told.hostname],
 			["Processes", number(told.processes)],
 			["Up for", duration(told.uptime_seconds)],
@@ -65,5 +64,5 @@ const probe = ({ bucket, into, proven, detail }) =>
 	h(
 		"li.probe",
 		icon(proven ? "check" : "alert"),
-		h("span", into === bucket ? bucket : `${bucket} to ${into}`, h("span.quiet", proven ? "Large objects" : detail)),
+		h("span", into === bucket ? bucket : `${bucket} to ${into}`, h("span.quiet", proven ? "S3 copies large objects" : detail)),
 	);

@@ -25,7 +25,7 @@ export class Table {
 		selection.addEventListener("marks", () => this.#refresh(this.rows), { signal });
 	}
 
-	// Of items {path, name, glyph} and, for objects, {bytes, time, kept}.
+	// Items of {path, name, glyph}; objects have {bytes, time, kept}, too.
 	add(items) {
 		const rows = items.map((item, index) => this.#row(item, this.rows.length + index));
 		const group = h("tbody", { role: "rowgroup" }, rows.map((row) => row.element));

@@ -1,4 +1,4 @@
-// What is chosen so far, below the folders: how much it is, what it is, and what to do with it.
+// What is chosen so far, below the folders, and what to do with it.
 
 import { archiveDialog } from "./archive.js";
 import { announce, button, h } from "./dom.js";
