@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 IMAGE_PACKAGES := $(shell sed 's/\#.*//' tests/image/apt-packages.txt)
 TEST_PACKAGES := $(shell sed 's/\#.*//' tests/apt-packages.txt)
+# Of pytest. Twice the cores of a small machine: for half of their time tests wait, for S3, clients and the disk.
+WORKERS := 4
 # Other S3 servers that tests talk to, and a class that ours stands in for, each in an environment of its own: what they
 # need does not go together. NAME.overrides, where there is one, says what of that is not needed here.
 SERVERS := localstack swift s3-simple-compress
@@ -27,7 +29,7 @@ serve: $(INSTALLED) ## run the server (ARGS="--port 8080")
 	@$(BIN)/bucketzip serve $(ARGS)
 
 test: packages servers lint types ## style, types and tests (ARGS="-k name" for pytest)
-	$(BIN)/pytest -n 2 --dist=loadgroup $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist=loadgroup $(ARGS)
 
 image-test: $(INSTALLED) image-packages base-tree $(IMAGE_TOOLS)/installed ## build the image without AWS, boot two of it, break them (root; 8 minutes)
 	IMAGE_TOOLS=$(abspath $(IMAGE_TOOLS))/bin $(BIN)/pytest --timeout=1800 --durations=0 --durations-min=1 tests/image $(ARGS)
@@ -43,7 +45,7 @@ ami: wheelhouse $(IMAGE_TOOLS)/installed ## build the image on AWS, with a Packe
 	@PATH="$(abspath $(IMAGE_TOOLS))/bin:$$PATH" $(BIN)/python packer/ami.py $(or $(ARCH),amd64) $(or $(REGION),us-east-1) $(ARGS)
 
 chaos: $(INSTALLED) ## kill the server at hundreds of random moments (SEEDS=500)
-	SEEDS=$(or $(SEEDS),500) AWAY_SECONDS=60 $(BIN)/pytest -n 2 tests/jobs/test_chaos.py $(ARGS)
+	SEEDS=$(or $(SEEDS),500) AWAY_SECONDS=60 $(BIN)/pytest -n $(WORKERS) tests/jobs/test_chaos.py $(ARGS)
 
 lint: $(INSTALLED) ## style, and which package may import which
 	$(BIN)/ruff check

@@ -143,7 +143,7 @@ def _cells(row: _Measured, base: _Measured) -> tuple[str, ...]:
         f"{made.requests:,}",
         f"{made.cpu_seconds:.2f}",
         f"{made.peak_bytes / MIB:.0f}",
-        f"{best.other_core:.0%}{'!' if best.other_core > _FULL_CORE else ''}",
+        f"{best.other_core:.0%}{'!' if not best.traffic and best.other_core > _FULL_CORE else ''}",
         str(len(row.rounds)),
         ratio(made.seconds, reference.seconds),
         ratio(made.cpu_seconds, reference.cpu_seconds),
@@ -162,14 +162,14 @@ def _through(one: Round) -> tuple[str, ...]:
 
 def _table(session: Session, store: _Store, dataset: Dataset) -> None:
     chosen = {"bucketzip": bucketzip} | {name: one for name, one in PEERS.items() if name in session.options.peers}
-    notes = [cores.describe()]
+    notes = ["contender on one core, store on both"] if store.line else [cores.describe()]
     if warning := load_warning():
         notes.append(warning)
     rows = [_measure(session, store, dataset, name, archiver) for name, archiver in chosen.items()]
     base = next((row for row in rows if row.rounds), None)
     if base:
         notes.append(f"wall, CPU, memory: how many times {base.name}")
-    if any(row.rounds and row.best.other_core > _FULL_CORE for row in rows):
+    if not store.line and any(row.rounds and row.best.other_core > _FULL_CORE for row in rows):
         notes.append("! the other core was full: this row waited for the origin, so compare its CPU, not its wall")
     lines = [
         Row(row.name, _cells(row, base)) if base and row.rounds else Row(row.name, problem=row.problem) for row in rows
@@ -200,7 +200,11 @@ def _store(session: Session, dataset: Dataset) -> Iterator[_Store]:
             yield _Store(origin, None, "")
         return
     session.corpus.add(dataset)
-    with line(megabits) as over, over.store(), seaweedfs_origin(session.corpus, (dataset,), host=STORE_HOST) as origin:
+    with (
+        line(megabits) as over,
+        over.store(),
+        seaweedfs_origin(session.corpus, (dataset,), host=STORE_HOST, cores=cores.ALL) as origin,
+    ):
         yield _Store(origin, over, f", over a line of {megabits} Mbit/s in each direction")
 
 

@@ -88,12 +88,14 @@ def boto3_upload(task: Task) -> Made:
     return _script(task, sys.executable, "bench.peers.boto3_upload", task.key)
 
 
+def _install_s3_simple_compress(work: Path) -> Path:
+    lock = REPOSITORY / "tests" / "servers" / "s3-simple-compress.lock"
+    return environment(work / "s3-simple-compress", "s3-simple-compress", "--no-deps", "--require-hashes", "-r", lock)
+
+
 def s3_simple_compress(task: Task) -> Made:
     """PyPI's class of the same name as ours, in the environment that tests compare the two in."""
-    lock = REPOSITORY / "tests" / "servers" / "s3-simple-compress.lock"
-    programs = environment(
-        task.work / "s3-simple-compress", "s3-simple-compress", "--no-deps", "--require-hashes", "-r", lock
-    )
+    programs = _install_s3_simple_compress(task.work)
     zip_name = task.key.removeprefix("archives/").removesuffix(".zip")
     return _script(task, programs / "python", "bench.peers.s3_simple_compress", zip_name)
 
@@ -140,7 +142,10 @@ def _ask(url: str, body: bytes | None = None) -> dict[str, Any]:
 
 
 #: What their programs come from; to be done before they stand behind a line, which leads nowhere but to the store.
-INSTALLERS: dict[str, Callable[[Path], object]] = {"rclone": rclone.install}
+INSTALLERS: dict[str, Callable[[Path], object]] = {
+    "rclone": rclone.install,
+    "s3-simple-compress": _install_s3_simple_compress,
+}
 
 #: Everyone but bucketzip, which is always there.
 PEERS: dict[str, Archiver] = {

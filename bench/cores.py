@@ -13,6 +13,8 @@ _ALLOWED = sorted(os.sched_getaffinity(0))
 CONTENDER = frozenset(_ALLOWED[:1])
 #: Origin, delay line and curl.
 SURROUNDINGS = frozenset(_ALLOWED[1:2]) or CONTENDER
+#: A store that the line keeps from taking much of them, but for its own copies.
+ALL = CONTENDER | SURROUNDINGS
 
 
 @contextmanager

@@ -239,11 +239,12 @@ S3: Panels = (
     ),
     lines(
         "Connections",
-        "Open ones for ranged GETs, and how many requests S3 takes at once: SlowDown lowers that.",
+        "Open ones for ranged GETs, and how many requests and parts S3 takes at once: SlowDown lowers that.",
         units.Short,
         {
             "open, {{instance}}": total("bucketzip_s3_connections", "instance"),
             "limit of a process, {{instance}}": f"min by (instance) ({of('bucketzip_s3_concurrency_limit')})",
+            "parts to a bucket, {{instance}}": f"min by (instance) ({of('bucketzip_s3_parts_limit')})",
         },
     ),
     lines(

@@ -1,6 +1,7 @@
-"""The commands as people run them: the real ones, in processes of their own."""
+"""The commands as people run them, in processes of their own."""
 
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -10,13 +11,14 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any, NamedTuple
 
 import aiohttp
 import pytest
 
 from bucketzip.cli import main
-from tests.forked import Forked
+from tests.forked import Forked, ForkedWithPipes
 
 COMMAND = str(Path(sys.executable).with_name("bucketzip"))
 
@@ -33,7 +35,7 @@ class Done(NamedTuple):
 class Running:
     """A command under way, beside the test's loop: what it talks to may run in that."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | ForkedWithPipes) -> None:
         self.process = process
 
     async def done(self) -> Done:
@@ -47,27 +49,51 @@ class Running:
 
 
 @asynccontextmanager
-async def begun(environment: Mapping[str, str], work: Path, *arguments: str, **more: Any) -> AsyncIterator[Running]:
-    """`bucketzip ARGUMENTS` in the directory `work`, where its state is too; `more` is for the process."""
+async def begun(
+    environment: Mapping[str, str], work: Path, *arguments: str, stdout: int = PIPE, stderr: int = PIPE
+) -> AsyncIterator[Running]:
+    """`bucketzip ARGUMENTS` in the directory `work`, where its state is too."""
+    process = await ForkedWithPipes.started(
+        arguments, work, _variables(environment, work), stdout=stdout, stderr=stderr
+    )
+    try:
+        yield Running(process)
+    finally:
+        process.kill()
+        await process.communicate()
+        process.close()
+
+
+async def ran(
+    environment: Mapping[str, str], work: Path, *arguments: str, stdout: int = PIPE, stderr: int = PIPE
+) -> Done:
+    """It, ended."""
+    async with begun(environment, work, *arguments, stdout=stdout, stderr=stderr) as running:
+        return await running.done()
+
+
+async def installed(environment: Mapping[str, str], work: Path, *arguments: str, **more: Any) -> Done:
+    """The same by the script that was installed; `more` is for the process."""
     process = await asyncio.create_subprocess_exec(
         COMMAND,
         *arguments,
         cwd=work,
-        env={**os.environ, "XDG_STATE_HOME": str(work / "state"), "COLUMNS": "200", **environment},
-        **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more},
+        env=_variables(environment, work),
+        stdin=subprocess.DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+        **more,
     )
     try:
-        yield Running(process)
+        return await Running(process).done()
     finally:
         if process.returncode is None:
             process.kill()
             await process.communicate()
 
 
-async def ran(environment: Mapping[str, str], work: Path, *arguments: str, **more: Any) -> Done:
-    """It, ended."""
-    async with begun(environment, work, *arguments, **more) as running:
-        return await running.done()
+def _variables(environment: Mapping[str, str], work: Path) -> dict[str, str]:
+    return {**os.environ, "XDG_STATE_HOME": str(work / "state"), "COLUMNS": "200", **environment}
 
 
 class Serving:
@@ -111,13 +137,27 @@ def serving(s3: Mapping[str, str], work: Path, *options: str, **variables: str) 
     log = work / "log"
     environment = {**os.environ, "BUCKETZIP_TRUSTED_CIDRS": "127.0.0.0/8", **s3, **variables}
     with log.open("wb") as file:
-        process = Forked(["serve", "--port", "0", *options], work, environment, file.fileno())
+        process = Forked(
+            ["serve", "--port", "0", *options], work, environment, stdout=file.fileno(), stderr=file.fileno()
+        )
     try:
         yield Serving(process, log)
     finally:
         process.kill()
         process.wait()
         process.close()
+
+
+@contextmanager
+def logging_kept() -> Iterator[None]:
+    """Leave the log as it is: a command that runs in this process sets it up for itself."""
+    before = [(log, log.handlers[:], log.level) for log in map(logging.getLogger, (None, "bucketzip"))]
+    try:
+        yield
+    finally:
+        for log, handlers, level in before:
+            log.handlers[:] = handlers
+            log.setLevel(level)
 
 
 class Called(NamedTuple):
@@ -137,7 +177,7 @@ class Caller:
 
     def __call__(self, *arguments: str) -> Called:
         self._capture.readouterr()
-        with pytest.raises(SystemExit) as ended:
+        with logging_kept(), pytest.raises(SystemExit) as ended:
             main(list(arguments))
         assert isinstance(ended.value.code, int)
         return Called(ended.value.code, *self._capture.readouterr())

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-import logging
 import os
 import re
 import signal
@@ -30,7 +29,7 @@ from bucketzip.settings import PREFIX, Settings
 from bucketzip.verify import manifest_json
 from tests.archive.rendering import Entry, archive_of, built, read_back
 from tests.bucket import Bucket
-from tests.command import COMMAND, serving
+from tests.command import COMMAND, logging_kept, serving
 
 MIB = 1 << 20
 LARGE = 24 * MIB
@@ -39,17 +38,12 @@ LARGE = 24 * MIB
 
 def run(*arguments: str, environment: Mapping[str, str] | None = None) -> tuple[int, str, str]:
     """Exit status, output and errors of a command that ends by itself, in this process: its own takes a second."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
     out, said = StringIO(), StringIO()
-    with pytest.MonkeyPatch.context() as patched, redirect_stdout(out), redirect_stderr(said):
+    with pytest.MonkeyPatch.context() as patched, logging_kept(), redirect_stdout(out), redirect_stderr(said):
         for name, value in {"COLUMNS": "200", **(environment or {})}.items():
             patched.setenv(name, value)
-        try:
-            with pytest.raises(SystemExit) as ended:
-                main(list(arguments))
-        finally:
-            root.handlers[:], root.level = handlers, level
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
     assert isinstance(ended.value.code, int)
     return ended.value.code, out.getvalue(), said.getvalue()
 
@@ -118,7 +112,10 @@ async def refused(base: str) -> bool:
 
 
 def test_version() -> None:
-    assert run_as_process("version") == (0, f"bucketzip {__version__}\n", "")
+    assert run_as_process("version") == run("--version") == (0, f"bucketzip {__version__}\n", "")
+    told = json.loads(run("version", "--json")[1])
+    assert told["version"] == __version__
+    assert set(told) == {"version", "python", "isal", "platform"}
 
 
 def test_help_teaches_every_setting() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import os
 import pty
 import signal
@@ -16,7 +15,7 @@ import pytest
 
 from bucketzip.embedded import EmbeddedS3
 from tests.bucket import Bucket, connect, new_bucket
-from tests.command import Caller, begun
+from tests.command import Caller, installed
 from tests.faults import lies
 from tests.faults.content import Content, Synthetic
 from tests.faults.in_thread import in_thread
@@ -34,10 +33,7 @@ SCRATCH_WRITING = {"s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caller]:
     monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
     yield Caller(capsys)
-    root.handlers[:], root.level = handlers, level
     assert not list(tmp_path.iterdir()), "not even a state directory is made"
 
 
@@ -360,24 +356,31 @@ def test_wrong_usage(arguments: tuple[str, ...], why: str, call: Caller) -> None
 
 async def test_ctrl_c_leaves_no_upload(tmp_path: Path, stub: LyingS3) -> None:
     """Pressed on a terminal, while an upload of its own is open."""
-    stub.on(does("UploadPart"), lies.stalled(0))
+    stub.on(does("UploadPart"), lies.slow_first_byte(600))
+    (tmp_path / "tmp").mkdir()
     ours, theirs = pty.openpty()
-    environment = stub_environment(stub.endpoint_url)
+    name = os.ttyname(theirs)
+    arguments = ("doctor", "--destination", "s3://stub/out/")
     try:
-        async with begun(
-            environment, tmp_path, "doctor", "--destination", "s3://stub/out/", stdin=theirs, stdout=theirs,
-            start_new_session=True,
-            preexec_fn=lambda: os.close(os.open(os.ttyname(theirs), os.O_RDWR)),
-        ) as running:  # fmt: skip
-            while not stub.counts["UploadPart"]:
-                assert running.process.returncode is None, await running.done()
-                await asyncio.sleep(0.02)
-            assert len(stub.uploads_left) == 1
-            os.write(ours, b"\x03")
-            done = await running.done()
+        running = asyncio.create_task(
+            installed(
+                {**stub_environment(stub.endpoint_url), "TMPDIR": str(tmp_path / "tmp")},
+                tmp_path,
+                *arguments,
+                start_new_session=True,
+                preexec_fn=lambda: os.close(os.open(name, os.O_RDWR)),  # the first that a session opens is its own
+            )
+        )
+        while not stub.counts["UploadPart"]:
+            assert not running.done(), running.result()
+            await asyncio.sleep(0.02)
+        assert len(stub.uploads_left) == 1
+        os.write(ours, b"\x03")
+        done = await running
     finally:
         os.close(ours)
         os.close(theirs)
     assert done.status == 128 + signal.SIGINT
     assert "Traceback" not in done.said
     assert not stub.uploads_left
+    assert not list((tmp_path / "tmp").iterdir())

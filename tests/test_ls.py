@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import logging
 import subprocess
 import zipfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +28,8 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Iterator[Caller]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield Caller(capsys)
-    root.handlers[:], root.level = handlers, level
+def call(capsys: pytest.CaptureFixture[str]) -> Caller:
+    return Caller(capsys)
 
 
 @pytest.fixture

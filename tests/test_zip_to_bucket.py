@@ -14,7 +14,7 @@ import pytest
 
 from bucketzip.embedded import EmbeddedS3
 from tests.bucket import Bucket
-from tests.command import begun, ran
+from tests.command import begun, installed, ran
 from tests.faults import lies
 from tests.faults.asked import Asked
 from tests.faults.content import Synthetic
@@ -191,7 +191,7 @@ async def test_content_that_is_not_what_s3_told(stub: LyingS3, on_stub: Environm
 
 async def test_no_credentials_is_one_clear_line(tmp_path: Path) -> None:
     arguments = ("zip", "s3://stub/", "s3://stub/out/a.zip", "--log-level", "error")
-    done = await ran({}, tmp_path, *arguments)
+    done = await installed({}, tmp_path, *arguments)
     assert (done.status, done.out) == (1, b"")
     assert done.said.startswith("bucketzip: This server has no AWS credentials.")
     assert not list((tmp_path / STATE).iterdir()), "there is nothing to go on with"

@@ -18,7 +18,7 @@ import pytest
 
 from bucketzip.embedded import EmbeddedS3
 from tests.bucket import Bucket
-from tests.command import Done, Running, begun, ran
+from tests.command import Done, Running, begun, installed, ran
 from tests.faults import lies
 from tests.faults.asked import Asked
 from tests.faults.content import Synthetic
@@ -133,7 +133,18 @@ async def test_json_is_all_that_stands_on_standard_output(on_stub: Environment, 
     assert 0 < seconds < 60
     assert len(told.pop("etag")) == 66
     size = (tmp_path / "a.zip").stat().st_size
-    assert told == {"destination": "a.zip", "bytes": size, "entries": 2, "from_byte": 0, "state": "succeeded"}
+    source_bytes = SIZES["b"] + SIZES["d"]
+    assert told == {
+        "destination": "a.zip",
+        "bytes": size,
+        "entries": 2,
+        "from_byte": 0,
+        "compression": "store",
+        "level": None,
+        "source_bytes": source_bytes,
+        "ratio": round(size / source_bytes, 4),
+        "state": "succeeded",
+    }
 
 
 async def test_what_is_missing_is_said(on_stub: Environment, tmp_path: Path) -> None:
@@ -279,7 +290,7 @@ async def test_a_full_disk_is_one_clear_line_and_the_part_stays(
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (5 * MIB, 5 * MIB))
 
-    done = await ran(on_stub, tmp_path, "zip", "s3://stub/", "a.zip", preexec_fn=limit)
+    done = await installed(on_stub, tmp_path, "zip", "s3://stub/", "a.zip", preexec_fn=limit)
     assert done == (1, b"", f"bucketzip: a.zip.part: {os.strerror(errno.EFBIG)}\n")
     assert (tmp_path / "a.zip.part").stat().st_size == 5 * MIB
     done = await ran(on_stub, tmp_path, "zip", "s3://stub/", "a.zip", "--json")
@@ -330,7 +341,7 @@ async def test_into_a_pipe(on_stub: Environment, tmp_path: Path, digest: str) ->
 
 async def test_standard_output_may_be_a_file(on_stub: Environment, tmp_path: Path, digest: str) -> None:
     with (tmp_path / "a.zip").open("wb") as file:
-        assert (await ran(on_stub, tmp_path, "zip", "s3://stub/", "-", stdout=file)).status == 0
+        assert (await ran(on_stub, tmp_path, "zip", "s3://stub/", "-", stdout=file.fileno())).status == 0
     assert_whole(tmp_path, digest)
 
 

@@ -32,6 +32,11 @@ def test_help_teaches_by_examples() -> None:
         (("s3://in/", "-", "--tag", "a=b"), "--tag: only for an s3:// destination"),
         (("s3://in/", "a.zip", "--if-exists", "rename"), "--if-exists rename: only for an s3:// destination"),
         (("s3://in/", "-", "--json"), "--json, --discard and --if-exists are not for a destination of -"),
+        (("s3://in/", "a.zip", "--level", "4"), "--level: only with --compression deflate or auto"),
+        (
+            ("s3://in/", "a.zip", "--compression", "auto", "--level", "10"),
+            "--level: Input should be less than or equal",
+        ),
         (("s3://in/", "a.zip", "--json", "--discard"), "--json and --discard: one of them"),
         (("s3://in/", "s3://out/k", "--sse", "rot13"), "--sse: Input should be 'AES256' or 'aws:kms'"),
         (("s3://in/", "s3://out/k", "--kms-key", "k"), "`kms_key` needs `sse` to be aws:kms"),

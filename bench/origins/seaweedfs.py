@@ -28,10 +28,15 @@ def _fill(origin: Origin, corpus: Corpus, datasets: tuple[Dataset, ...]) -> None
 
 @contextmanager
 def seaweedfs_origin(
-    corpus: Corpus, datasets: tuple[Dataset, ...], certificate: Certificate | None = None, *, host: str = HOST
+    corpus: Corpus,
+    datasets: tuple[Dataset, ...],
+    certificate: Certificate | None = None,
+    *,
+    host: str = HOST,
+    cores: frozenset[int] = SURROUNDINGS,
 ) -> Iterator[Origin]:
     """The server with the datasets in it, listening on `host`; its data goes with it."""
-    with pinned(SURROUNDINGS):
+    with pinned(cores):
         server = EmbeddedS3(
             bucket=BUCKET,
             host=host,

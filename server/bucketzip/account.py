@@ -63,6 +63,8 @@ class Shared:
     blocks: BlockPool = field(default_factory=BlockPool)
     readers: set[S3RangeReader] = field(default_factory=set)
     """Of the accounts that are open."""
+    writers: set[S3Multipart] = field(default_factory=set)
+    """Of the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +145,11 @@ async def open_account(shared: Shared, whose: Identity) -> AsyncIterator[Writing
                 resolver=Resolver(whose.where.permits) if whose.where.permits is not None else None,
             ).running()
         )
+        multipart = S3Multipart(s3, prober)
         shared.readers.add(reader)
+        shared.writers.add(multipart)
         stack.callback(shared.readers.discard, reader)
+        stack.callback(shared.writers.discard, multipart)
         engine = Engine(
             reader,
             shared.budget,
@@ -165,7 +170,7 @@ async def open_account(shared: Shared, whose: Identity) -> AsyncIterator[Writing
             crc_memory=memory,
             small_objects=S3SmallObjects(s3),
             origin=whose.origin,
-            multipart=S3Multipart(s3, prober),
+            multipart=multipart,
         )
 
 

@@ -7,10 +7,23 @@ from importlib import import_module
 
 from bucketzip.commands import COMMANDS, CommandError
 
+_FIRST_STEPS = """first steps:
+  bucketzip demo                              all of it on this machine, without an AWS account
+  bucketzip doctor s3://photos                whether it will work here
+  bucketzip ls s3://photos/2024/              what an archive would hold
+  bucketzip zip s3://photos/2024/ 2024.zip    the archive
+  bucketzip serve                             download links by HTTP
+
+`bucketzip COMMAND --help` has examples and every option. Exit status: 0 done, 1 not, 2 wrong usage, 128 and its number
+for a signal.
+"""
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments == ["--version"]:
+        arguments = ["version"]
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     options = _parser(chosen).parse_args(arguments)
     try:
@@ -28,7 +41,10 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bucketzip",
         description="ZIP archives of objects in Amazon S3: streamed to clients, or written into a bucket.",
+        epilog=_FIRST_STEPS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="store_true", help="the same as `bucketzip version`")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, text in COMMANDS.items():
         if name == chosen:

@@ -34,6 +34,8 @@ from bucketzip.embedded import EmbeddedS3, EmbeddedS3Error, die_with_parent
 MIB = 1 << 20
 LARGE_MIB = (100, 200, 500)
 SMALL_MIB = (1, 2, 9)
+SMALL_SHARE = 4
+"""One of so many files is taken then."""
 DOCUMENTS = 400
 UPLOADS_AT_ONCE = 16
 START_SECONDS = 20
@@ -53,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--small",
         action="store_true",
-        help=f"large objects of {_list(SMALL_MIB)} MiB instead of {_list(LARGE_MIB)}; the same files",
+        help=f"large objects of {_list(SMALL_MIB)} MiB instead of {_list(LARGE_MIB)}, and one in {SMALL_SHARE} files",
     )
 
 
@@ -65,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         with contextlib.ExitStack() as stack:
             try:
-                _demo(stack, SMALL_MIB if options.small else LARGE_MIB, keep=options.keep)
+                _demo(stack, small=options.small, keep=options.keep)
             finally:  # a second, impatient Ctrl-C would leave something behind
                 for number in (signal.SIGINT, signal.SIGTERM):
                     signal.signal(number, signal.SIG_IGN)
@@ -85,12 +87,13 @@ def _forget_environment() -> None:
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
 
-def _demo(stack: contextlib.ExitStack, large_mib: Sequence[int], *, keep: bool) -> None:
+def _demo(stack: contextlib.ExitStack, *, small: bool, keep: bool) -> None:
     work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bucketzip-demo-")))
     _say("S3 server", "starting SeaweedFS on loopback ...")
     s3 = stack.enter_context(EmbeddedS3(bucket="demo", data_dir=work / "s3"))
     began = time.monotonic()
-    count, size = asyncio.run(_fill(s3, large_mib))
+    files = list(islice(_files(), None, None, SMALL_SHARE if small else 1))
+    count, size = asyncio.run(_fill(s3, files, SMALL_MIB if small else LARGE_MIB))
     seconds = time.monotonic() - began
     _say("bucket", f"s3://demo/{PREFIX} filled with {count:,} real files and objects, {_mib(size)}, in {seconds:.1f} s")
 
@@ -126,9 +129,8 @@ def _demo(stack: contextlib.ExitStack, large_mib: Sequence[int], *, keep: bool) 
     _say("done", "everything is stopped and removed" if not keep else "stopping")
 
 
-async def _fill(s3: EmbeddedS3, large_mib: Sequence[int]) -> tuple[int, int]:
-    """Upload what there is; returns objects and bytes."""
-    files = list(_files())
+async def _fill(s3: EmbeddedS3, files: Sequence[tuple[str, Path]], large_mib: Sequence[int]) -> tuple[int, int]:
+    """Upload (name, file) and the large ones; returns objects and bytes."""
     size = 0
     gate = asyncio.Semaphore(UPLOADS_AT_ONCE)
     config = AioConfig(max_pool_connections=UPLOADS_AT_ONCE, request_checksum_calculation="when_required")

@@ -38,6 +38,7 @@ from bucketzip.plan.endpoints import AllowedEndpoints
 from bucketzip.plan.sealing import Given, Sealing
 from bucketzip.s3.client import Where, default_region, tls_context
 from bucketzip.s3.credentials import CredentialKeeper
+from bucketzip.s3.multipart import PARTS_AT_ONCE
 from bucketzip.settings import PREFIX, Settings
 from bucketzip.state.capabilities import Capabilities
 from bucketzip.state.cursors import Cursors
@@ -229,6 +230,8 @@ def _measure(shared: Shared) -> None:
     metrics.connections.set_function(lambda: sum(each.open_connections for each in readers))
     metrics.waiting.set_function(lambda: sum(each.waiting for each in readers))
     most = shared.settings.s3_connections
+    writers = shared.writers
+    metrics.parts_limit.set_function(lambda: min((each.parts_limit for each in writers), default=PARTS_AT_ONCE))
     metrics.concurrency_limit.set_function(lambda: min((each.concurrency_limit for each in readers), default=most))
 
 

@@ -101,6 +101,11 @@ class Metrics:
             "Ranged GETs that may be in flight at an endpoint, where SlowDown has lowered that most.",
             registry=registry,
         )
+        self.parts_limit = Gauge(
+            "bucketzip_s3_parts_limit",
+            "Parts of archives that may be under way to a bucket, where SlowDown has lowered that most.",
+            registry=registry,
+        )
         self.connections = Gauge("bucketzip_s3_connections", "Open connections for ranged GETs.", registry=registry)
         self.waiting = Gauge("bucketzip_s3_reads_waiting", "Reads that wait for a connection.", registry=registry)
         self.budget_bytes = Gauge(

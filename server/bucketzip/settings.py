@@ -172,6 +172,10 @@ class Settings(BaseSettings):
         "",
         description="Endpoints that may come with the keys of a request: hosts or globs of hosts, with commas between.",
     )
+    known_buckets: str = Field(
+        "",
+        description="Buckets that are offered for browsing though the role may not list them, with commas between.",
+    )
     callback_networks: str = Field(
         "",
         description="Private networks that callbacks may reach, as 10.1.0.0/16,fd12::/48; else public addresses only.",
@@ -219,6 +223,11 @@ class Settings(BaseSettings):
     def allowed_endpoints(self) -> tuple[str, ...]:
         """The hosts and globs of `allow_endpoints`."""
         return tuple(each.strip() for each in self.allow_endpoints.split(",") if each.strip())
+
+    @property
+    def known_bucket_names(self) -> tuple[str, ...]:
+        """What `known_buckets` names."""
+        return tuple(each.strip() for each in self.known_buckets.split(",") if each.strip())
 
     @field_validator("public_url")
     @classmethod

@@ -84,7 +84,9 @@ def _drawn(line: str, done: float | None) -> "Table":
     drawn = Table.grid(padding=(0, 1))
     cells = [Text(line, no_wrap=True, overflow="ellipsis")]
     if done is not None:
-        drawn.add_row(ProgressBar(total=1.0, completed=done, width=BAR_COLUMNS), *cells)
+        # Colours that every terminal has: rich's own turn grey where there are only sixteen.
+        bar = ProgressBar(1.0, done, BAR_COLUMNS, complete_style="cyan", finished_style="cyan", style="bright_black")
+        drawn.add_row(bar, *cells)
     else:
         drawn.add_row(*cells)
     return drawn
@@ -109,4 +111,6 @@ def entries(count: int) -> str:
 
 def printable(text: str) -> str:
     """Without what would move a terminal's cursor: names of objects, and in files of others, are anybody's."""
+    if text.isprintable():
+        return text
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -51,7 +51,7 @@ T = TypeVar("T")
 
 
 class Progress(NamedTuple):
-    """How far a call is; the totals are None until they are known."""
+    """How far a call is; totals are None until they are known. Bytes are of the content where that is compressed."""
 
     bytes: int
     of_bytes: int | None
@@ -144,6 +144,8 @@ class ZippingS3:
         files: Iterable[NamedFile] | None = None,
         extra_args: Mapping[str, Any] | None = None,
         *,
+        compression: Literal["store", "deflate", "auto"] = "store",
+        level: int = 3,
         progress: Tell | None = None,
     ) -> Zipped:
         """Write `zip_name` + ".zip" beside what begins with `prefix`: behind its last slash, else at the bucket's root.
@@ -151,8 +153,10 @@ class ZippingS3:
         The archive has all objects whose keys begin with `prefix`, by the names of `s3_download_in_memory`, but for
         the archive itself; or, where there are any, the `files`, without reading anything from S3. An object of that
         key is replaced once the new one is complete. `extra_args` are boto3's ExtraArgs of an upload: ACL, ContentType
-        (else application/zip), Metadata, ServerSideEncryption, SSEKMSKeyId, StorageClass and Tagging. `progress` is
-        called in another thread, a few times a second; what it raises ends the call, and nothing stays in the bucket.
+        (else application/zip), Metadata, ServerSideEncryption, SSEKMSKeyId, StorageClass and Tagging. `deflate`
+        compresses, and `auto` what is worth it, from `level` 1 (fastest) to 9: then all bytes pass through this host.
+        `progress` is called in another thread, a few times a second; what it raises ends the call, and nothing stays
+        in the bucket.
 
         Raises FileNotFoundError where there is nothing to zip, TypeError where `files` has something else than pairs
         of `str` and `io.BytesIO`, ValueError for arguments that cannot be.
@@ -164,6 +168,8 @@ class ZippingS3:
             sources=[_url(in_memory.BUCKET, "*") if given else _url(bucket_name, f"{prefix}*")],
             destination=_url(bucket_name, f"{folder}{zip_name}.zip"),
             if_exists="replace",
+            compression=compression,
+            level=level,
             **boto3_arguments.as_fields(extra_args or {}),
         )
         try:
@@ -253,8 +259,10 @@ def _valid(model: type[M], **fields: Any) -> M:
 
 
 def _said(mistake: ErrorDetails) -> str:
-    message = mistake["msg"].removeprefix("Value error, ")
-    argument = boto3_arguments.spelt(str(mistake["loc"][0])) if mistake["loc"] else None
+    message, field = mistake["msg"].removeprefix("Value error, "), str(mistake["loc"][0]) if mistake["loc"] else ""
+    if field in {"compression", "level"}:
+        return f"{field}: {message}"
+    argument = boto3_arguments.spelt(field)
     return f"extra_args: {argument}: {message}" if argument else message
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle
 
 from bucketzip.archive.crc import crc32
+from bucketzip.archive.deflate import BLOCK_BYTES
 from bucketzip.archive.deflated import Block, Compression, DeflatedArchive
 from tests.archive.rendering import Entry, built, read_back
 
@@ -22,7 +23,7 @@ def walk(
     checkpoints: Iterable[bytes] = (),
 ) -> Iterator[tuple[bytes, DeflatedArchive]]:
     """What becomes of each block and of the records behind all, and the walk as it stands then."""
-    manifest = read_back(built(entries))
+    manifest = read_back(built(entries, read_ahead_bytes=BLOCK_BYTES))
     told: dict[int, int] = {}
     archive = DeflatedArchive(manifest, told.__setitem__, compression, checkpoints)
     first = archive.walked.entry

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from bucketzip.archive.crc import crc32
 from bucketzip.archive.layout import Layout
-from bucketzip.archive.manifest import Manifest, ManifestBuilder, Source
+from bucketzip.archive.manifest import READ_AHEAD_BYTES, Manifest, ManifestBuilder, Source
 from bucketzip.archive.names import Names
 from bucketzip.archive.segments import Literal, Pending, Segment, Span
 
@@ -28,8 +28,10 @@ def source(key: str = "key") -> Source:
     return Source("bucket", key, '"etag"')
 
 
-def built(entries: Iterable[Entry], *, descriptors: bool = True) -> ManifestBuilder:
-    builder = ManifestBuilder(descriptors=descriptors)
+def built(
+    entries: Iterable[Entry], *, descriptors: bool = True, read_ahead_bytes: int = READ_AHEAD_BYTES
+) -> ManifestBuilder:
+    builder = ManifestBuilder(descriptors=descriptors, read_ahead_bytes=read_ahead_bytes)
     for entry in entries:
         if entry.inline:
             builder.add_inline(entry.name, entry.content, mtime=entry.mtime)

@@ -120,6 +120,18 @@ def test_auto_compresses_what_is_worth_it() -> None:
     assert everything["text that is called photo.jpg"].compress_size < len(TEXT) // 4
 
 
+def test_what_was_learned_decides_nothing() -> None:
+    """Only what S3 tells everybody does: else an archive would differ from one that was made before it."""
+    builder = ManifestBuilder(read_ahead_bytes=BLOCK_BYTES)
+    crc = crc32(RANDOM)
+    builder.add("S3 told it", source(), size=len(RANDOM), mtime=SOME_TIME, crc=crc)
+    builder.add("it was learned", source(), size=len(RANDOM), mtime=SOME_TIME, learned=crc)
+    builder.add("nobody knows", source(), size=len(RANDOM), mtime=SOME_TIME)
+    archive = DeflatedArchive(read_back(builder), lambda *_: None, AUTO)
+    ways = {block.entry: block.way for block in archive.feed(3 * RANDOM)}
+    assert ways == {0: Way.STORE, 1: Way.WRAP, 2: Way.WRAP}
+
+
 @given(st.lists(st.integers(5_000, 400_000), min_size=1, max_size=5), st.sampled_from([FAST, AUTO]))
 @settings(max_examples=20, deadline=None)
 def test_the_bytes_do_not_depend_on_how_content_comes(lengths: list[int], compression: Compression) -> None:

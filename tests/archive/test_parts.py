@@ -228,15 +228,15 @@ def test_small_objects_are_built() -> None:
     layout = laid_out([100 * KIB] * 5000)
     parts = plan_parts(layout, may_copy=always)
     assert bytes_through_host(parts) == layout.size
-    assert requests(layout, parts) == Requests(copies=0, uploads=31, reads=5000)
-    starts = set(layout.manifest.positions)
-    assert all(part.start in starts for part in parts), "each starts with an entry"
+    assert requests(layout, parts) == Requests(copies=0, uploads=32, reads=5000)
+    starts = {*layout.manifest.positions, layout.manifest.content_bytes}
+    assert all(part.start in starts for part in parts), "each starts with an entry, but for the directory"
 
 
 def test_without_copies_large_bodies_have_parts_of_their_own() -> None:
     layout = laid_out([GIB, 22 * MIB, 22 * MIB - 100, KIB])
     parts = plan_parts(layout, may_copy=never)
-    assert [part.kind.name for part in parts if part.kind is not Kind.CONTENT] == ["MIXED", "MIXED", "DIRECTORY"]
+    assert [part.kind.name for part in parts if part.kind is not Kind.CONTENT] == ["MIXED"] * 3 + ["DIRECTORY"]
     lengths = [part.length for part in parts if part.kind is Kind.CONTENT]
     assert sum(lengths) == GIB + 22 * MIB - 10 * MIB + 2 * HEADER_BYTES
     assert max(lengths) <= 16 * MIB
@@ -246,7 +246,29 @@ def test_without_copies_large_bodies_have_parts_of_their_own() -> None:
 def test_built_parts_are_of_whole_entries() -> None:
     layout = laid_out([20 * MIB] * 50)
     parts = plan_parts(layout, may_copy=never)
-    assert [part.start for part in parts] == list(layout.manifest.positions)
+    assert [part.start for part in parts] == [*layout.manifest.positions, layout.manifest.content_bytes]
+
+
+def test_the_directory_is_alone_as_it_waits_for_all_the_rest() -> None:
+    for sizes in [100 * KIB] * 500, [GIB, 9 * MIB]:
+        layout = laid_out(sizes)
+        *_, last = plan_parts(layout, may_copy=always)
+        assert (last.kind, last.start) == (Kind.DIRECTORY, layout.manifest.content_bytes)
+
+
+def test_a_long_directory_is_cut_as_evenly_as_all_the_rest() -> None:
+    layout = laid_out([100] * 400_000)
+    parts = plan_parts(layout, may_copy=always)
+    assert [part.kind for part in parts].count(Kind.DIRECTORY) > 1
+    assert max(part.length for part in parts) <= 1.01 * AWS.built_bytes
+
+
+def test_the_directory_takes_no_part_that_there_is_not() -> None:
+    layout = laid_out([100 * MIB] * 10)
+    limits = Limits(most_parts=10, most_bytes=105 * MIB, built_bytes=105 * MIB, copied_bytes=105 * MIB)
+    parts = plan_parts(layout, may_copy=never, limits=limits)
+    assert_whole_and_within(limits, layout, parts, never)
+    assert len(parts) == 10
 
 
 def test_an_archive_of_a_few_bytes_is_one_part() -> None:

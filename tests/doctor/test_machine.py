@@ -3,7 +3,7 @@
 import os
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from bucketzip.doctor.identity import identity_checks
 from bucketzip.doctor.looked import Looked
 from bucketzip.doctor.machine import machine_checks, state_dir_finding
 from bucketzip.doctor.policy import Arns
-from bucketzip.doctor.ports import Bucket, Reached
 from bucketzip.doctor.reaching import endpoint_check, path_check
 from bucketzip.errors import NoCredentials, S3Error
+from tests.doctor.standing_in import Elsewhere, named
 from tests.faults.imds import InstanceMetadata
 
 PUBLIC, PRIVATE = "52.92.0.1", "10.0.7.9"
@@ -69,29 +69,6 @@ async def test_the_limit_of_open_files(files: int, outcome: Outcome, tmp_path: P
     assert finding.facts["files"] == files
 
 
-class Elsewhere:
-    """An endpoint at addresses that a test chooses."""
-
-    is_aws = True
-    has_sts = True
-
-    def __init__(self, *addresses: str, url: str = "https://s3.eu-west-1.amazonaws.com") -> None:
-        self.url = url
-        self._addresses = addresses
-
-    async def reach(self) -> Reached:
-        return Reached(self._addresses, 0.012)
-
-    async def addresses(self, host: str) -> Sequence[str]:
-        return self._addresses
-
-    async def date(self) -> float | None:
-        return time.time()
-
-    async def sign(self) -> None:
-        return
-
-
 async def test_content_in_the_clear_is_warned_of() -> None:
     for url, address, outcome in (
         ("http://minio.example.com", PRIVATE, Outcome.WARNING),
@@ -122,9 +99,9 @@ class Ec2:
     ],
 )
 async def test_what_lies_between_as_far_as_can_be_told(
-    address: str, instance: Ec2, outcome: Outcome, said: str, routed: Bucket
+    address: str, instance: Ec2, outcome: Outcome, said: str
 ) -> None:
-    looked = Looked(routed, "", Arns("aws"))
+    looked = Looked(named("photos"), "", Arns("aws"))
     finding = await path_check(looked, Elsewhere(address), instance, after=()).look()
     assert (finding.outcome, said in finding.said) == (outcome, True), finding.said
     assert ("describe-vpc-endpoints" in finding.todo) == ("NAT" in said), "a NAT costs by the GB"

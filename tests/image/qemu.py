@@ -21,7 +21,12 @@ MEMORY_MIB = 2048
 EC2_UUID = "ec2a1b2c-0000-4000-8000-0123456789ab"
 SMBIOS = f"type=1,manufacturer=Amazon EC2,product=t3.small,serial={EC2_UUID},uuid={EC2_UUID}"
 """By which cloud-init knows EC2."""
-BOOT_SECONDS = 2400.0
+KERNEL_OPTIONS = (
+    "root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 random.trust_cpu=on mitigations=off "
+    # What takes a second on EC2 may take minutes.
+    "systemd.default_timeout_start_sec=1800 systemd.default_device_timeout_sec=1800"
+)
+BOOT_SECONDS = 3600.0
 """The machine may be shared; whoever waits is told for what."""
 COMMAND_SECONDS = 900
 SHOWN_CHARACTERS = 4000
@@ -82,7 +87,8 @@ class Vm:
             if state in {"running", "degraded"} and boot != after_boot:
                 break
             reached = state == "starting" and boot != after_boot
-            waiting = f"{' '.join(jobs).strip()} to start" if reached else f"SSH; the console: {self._last_line()}"
+            units = " ".join(jobs).strip() or "the last units"
+            waiting = f"{units} to start" if reached else f"SSH; the console: {self._last_line()}"
             if waiting != told:
                 say(f"    waiting for {waiting}")
                 told = waiting
@@ -98,7 +104,7 @@ class Vm:
 
     def _last_line(self) -> str:
         lines = ["".join(filter(str.isprintable, line)).strip() for line in self._shown().splitlines()]
-        return next((line for line in reversed(lines) if line), "nothing yet")[-100:]
+        return next((line for line in reversed(lines) if line), "nothing yet")[:100]
 
 
 @contextmanager
@@ -111,7 +117,7 @@ def started(home: Path, disk: Disk, port: int) -> Iterator[Vm]:
             [
                 *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-m", str(MEMORY_MIB), "-smp", "2"),
                 *("-nographic", "-nodefaults", "-serial", "stdio", "-kernel", disk.kernel, "-initrd", disk.first_files),
-                *("-append", "root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 random.trust_cpu=on mitigations=off"),
+                *("-append", KERNEL_OPTIONS),
                 *("-smbios", SMBIOS),
                 *("-drive", f"file={disk.image},format=raw,if=virtio,cache=unsafe", "-netdev", f"user,id=n,{forwards}"),
                 *("-device", f"virtio-net-pci,netdev=n,mac={MAC}", "-object", "rng-random,id=r,filename=/dev/urandom"),

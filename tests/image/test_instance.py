@@ -75,6 +75,16 @@ def test_everything_runs(first: Instance) -> None:
     assert f"BUCKETZIP_PROCESSES={cores + 1}\n" in f"{sizes}\n"
 
 
+def test_one_that_takes_all_memory_is_ended_and_slows_nobody_down(first: Instance) -> None:
+    """By its settings: that they work, and what MemoryHigh did, takes a kernel of its own (vm.py)."""
+    physical = int(first.machine.run("awk '/^MemTotal/ { print $2 * 1024 }' /proc/meminfo"))
+    assert 0.85 < int(first.machine.show("bucketzip.slice", "MemoryMax")) / physical < 0.95
+    assert first.machine.show("bucketzip.slice", "MemoryHigh") == "infinity"
+    for unit in UNITS:
+        assert first.machine.show(unit, "Slice") == "bucketzip.slice"
+        assert int(first.machine.show(unit, "OOMScoreAdjust")) > 0
+
+
 def test_credentials_are_the_roles(first: Instance) -> None:
     assert first.ask("GET", "/readyz").status_code == 200
     assert first.imds.requests[first.imds.credentials_path] > 0

@@ -51,9 +51,10 @@ SIZES = {
 class Machine:
     """`bucketzip serve` on a state directory that outlives it, and what its jobs have to come to."""
 
-    def __init__(self, stub: LyingS3, directory: Path) -> None:
+    def __init__(self, stub: LyingS3, directory: Path, compression: str = "store") -> None:
         self.stub = stub
         self.state = directory / "state"
+        self._compression = compression
         self._directory = directory
         self._contents = fill(stub, SIZES)
         self._archive: bytes | None = None
@@ -62,13 +63,16 @@ class Machine:
     async def started(self, directory: Path | None = None) -> AsyncIterator[tuple[Serving, Client]]:
         """Start it; in another directory where it runs already."""
         environment = stub_environment(self.stub.endpoint_url)
-        with serving(environment, directory or self._directory, "--state-dir", str(self.state)) as server:
+        with serving(environment, directory or self._directory, *self._arguments()) as server:
             base = await asyncio.to_thread(lambda: server.base)
             async with aiohttp.ClientSession() as http:
                 yield server, Client(http, base)
 
+    def _arguments(self) -> tuple[str, ...]:
+        return "--state-dir", str(self.state), "--compressed-part-bytes", str(5 * MIB)
+
     async def begin(self, client: Client, name: object) -> str:
-        return await client.begin(destination=f"s3://stub/{KEY.format(name)}")
+        return await client.begin(destination=f"s3://stub/{KEY.format(name)}", compression=self._compression)
 
     async def come_to_its_end(self, client: Client, name: object, job_id: str | None) -> None:
         """The job, if there was one, succeeds; and nothing is sent that has a receipt now.
@@ -99,6 +103,12 @@ async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
         yield Machine(stub, tmp_path)
 
 
+@pytest.fixture
+async def compressing(tmp_path: Path) -> AsyncIterator[Machine]:
+    async with LyingS3(versioned=True) as stub:
+        yield Machine(stub, tmp_path, "auto")
+
+
 Window = tuple[Callable[[str], Predicate], bool, int]
 
 WINDOWS: dict[str, Window] = {
@@ -117,6 +127,14 @@ WINDOWS: dict[str, Window] = {
     "windows", [list(WINDOWS)[:4], list(WINDOWS)[4:]], ids=["until all parts are there", "from then on"]
 )
 async def test_killed_in_every_window(machine: Machine, windows: list[str]) -> None:
+    await _killed_in(windows, machine)
+
+
+async def test_of_a_compressed_archive_too(compressing: Machine) -> None:
+    await _killed_in([list(WINDOWS)[3], list(WINDOWS)[3], list(WINDOWS)[6]], compressing)
+
+
+async def _killed_in(windows: list[str], machine: Machine) -> None:
     """One after the other, with what the last one left behind."""
     stub, job_id = machine.stub, None
     others = []
@@ -250,9 +268,17 @@ async def _some_moment(stub: LyingS3, dice: random.Random, end: Coroutine[None, 
 
 @pytest.mark.parametrize("first_seed", range(0, SEEDS, BATCH))
 async def test_killed_at_random(machine: Machine, first_seed: int) -> None:
+    await _killed_at_random(machine, range(first_seed, min(first_seed + BATCH, SEEDS)))
+
+
+@pytest.mark.parametrize("first_seed", range(0, max(1, SEEDS // 3), BATCH))
+async def test_killed_at_random_while_it_compresses(compressing: Machine, first_seed: int) -> None:
+    await _killed_at_random(compressing, range(first_seed, min(first_seed + BATCH, max(1, SEEDS // 3))))
+
+
+async def _killed_at_random(machine: Machine, seeds: range) -> None:
     """A job a seed; the server that ends one begins the next, and does not live to its end."""
     stub, job_id = machine.stub, None
-    seeds = range(first_seed, min(first_seed + BATCH, SEEDS))
     for seed in seeds:
         async with machine.started() as (server, client):
             await machine.come_to_its_end(client, seed - 1, job_id)

@@ -45,6 +45,7 @@ async def test_slow_down_makes_them_fewer_and_is_told() -> None:
     for number in range(30):
         with pytest.raises(SlowDown):
             await crowd.pass_(number, SlowDown())
+    assert crowd.gate.limit == LEAST
     await asyncio.gather(*(crowd.pass_(number) for number in range(50)))
     assert crowd.most_inside == LEAST
 

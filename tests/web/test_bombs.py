@@ -12,14 +12,18 @@ MIB = 1 << 20
 MOST = MIB - 100
 BOMBS = {
     "deep lists": b"[" * MOST,
+    "nested lists": b'{"sources":[' + b"[" * 400_000 + b"]" * 400_000 + b"]}",
     "deep objects": b'{"a":' * (MOST // 5),
     "a huge integer": b'{"sources":["s3://bb/"],"max_bytes":' + b"9" * (MOST - 50) + b"}",
     "a huge exponent": b'{"sources":["s3://bb/"],"max_bytes":1e' + b"9" * (MOST - 50) + b"}",
+    "infinity": b'{"sources":["s3://bb/"],"max_bytes":1e999999999}',
     "a huge fraction": b'{"sources":["s3://bb/"],"max_bytes":0.' + b"9" * (MOST - 50) + b"}",
     "many sources": b'{"sources":[' + b'"a",' * (MOST // 4 - 10) + b'"a"]}',
     "many mistakes": b'{"sources":[' + b"1," * 9_999 + b"1]}",
     "many fields": b"{" + b",".join(b'"%d":1' % number for number in range(90_000)) + b"}",
     "the same field": b"{" + b'"x":1,' * (MOST // 6 - 10) + b'"x":1}',
+    "the same field, of another type": b'{"sources":["s3://bb/"],"sources":7}',
+    "a long name": b'{"sources":["s3://bb/"],"filename":"' + b"a" * 900_000 + b'"}',
     "no UTF-8": b'{"sources":["s3://bb/\xff"]}',
     "half a surrogate": b'{"sources":["s3://bb/\\ud800"]}',
     "not a number": b'{"sources":["s3://bb/"],"max_bytes":NaN}',

@@ -1,16 +1,12 @@
 """Compressed downloads: whole, in order, in bounded memory, and broken off where they cannot be."""
 
 import asyncio
-import io
-import json
 import random
-import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from bucketzip import cli
 from bucketzip.embedded import EmbeddedS3
 from bucketzip.transfer.budget import RESERVE_BYTES
 from bucketzip.web import keys
@@ -204,55 +200,3 @@ async def test_a_client_that_takes_nothing_is_let_go(
         async with server.client.get(f"{server.base}/metrics") as answer:
             assert 'bucketzip_downloads_total{outcome="stalled"} 1.0' in await answer.text()
         await server.idle()
-
-
-async def test_archives_in_a_bucket_are_not_compressed_yet(server: Server, bucket: Bucket) -> None:
-    job = {"sources": [bucket.url()], "destination": bucket.url("a.zip"), "compression": "deflate"}
-    async with server.client.post(f"{server.base}/archives", json=job) as answer:
-        refused = await answer.json()
-    assert (answer.status, refused["error"]) == (400, "invalid_request")
-    assert "only downloads can be compressed" in refused["detail"]
-
-
-async def test_what_was_downloaded_can_be_verified(
-    server: Server, bucket: Bucket, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    await bucket.put_many({f"in/{key}": OBJECTS[key] for key in ("a.txt", "empty", "folder/large.txt", "photo.jpg")})
-    link = await server.link(bucket.url("in/"), compression="auto")
-    manifest = link.rpartition("/")[0] + "/manifest.json"
-    path, saved = tmp_path / "a.zip", tmp_path / "manifest.json"
-    async with server.client.get(manifest) as got:
-        before = json.loads(await got.text())
-    assert (before["compression"], before["bytes"], before["etag"]) == ("auto", None, None)
-    async with server.client.get(link) as got:
-        archive = await got.read()
-    async with server.client.get(manifest) as got:
-        saved.write_bytes(await got.read())
-
-    def run() -> object:
-        with pytest.raises(SystemExit) as ended:
-            cli.main(["verify", str(path), "--manifest", str(saved)])
-        return ended.value.code
-
-    async def verify(data: bytes) -> tuple[object, str]:
-        path.write_bytes(data)
-        return await asyncio.to_thread(run), capsys.readouterr().out
-
-    status, said = await verify(archive)
-    assert status == 0, said
-    assert "all right: 4 entries" in said
-    status, said = await verify(archive[:-30])
-    assert status == 1
-    assert "central directory: expected one that can be read" in said
-    damaged = bytearray(archive)
-    damaged[len(archive) // 2] ^= 1
-    status, said = await verify(bytes(damaged))
-    assert status == 1
-    assert "content: expected one that unpacks" in said
-    fewer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(archive)) as whole, zipfile.ZipFile(fewer, "w") as copy:
-        for info in whole.infolist()[1:]:
-            copy.writestr(info.filename, whole.read(info))
-    status, said = await verify(fewer.getvalue())
-    assert status == 1
-    assert "a.txt: directory record: expected one, found none" in said

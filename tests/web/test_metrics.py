@@ -11,12 +11,14 @@ import pytest
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from bucketzip.s3.concurrency import LEAST
 from bucketzip.s3.credentials import CredentialKeeper
+from bucketzip.s3.multipart import PARTS_AT_ONCE
 from bucketzip.web import keys
 from tests.faults import lies
 from tests.faults.content import Synthetic
 from tests.faults.lying_s3 import LyingS3, does
-from tests.jobs.archiving import Client, Moment, sends
+from tests.jobs.archiving import KEY, Client, Moment, sends
 from tests.web.serving import Server, serving, stub_environment
 
 MIB = 1 << 20
@@ -78,6 +80,18 @@ async def test_failures_of_the_api_have_reasons(stub: LyingS3, serve: Any) -> No
         told = await samples(server)
     assert told["bucketzip_s3_api_failures_total{operation=ListObjectsV2,reason=slow_down}"] == 1
     assert told["bucketzip_s3_api_failures_total{operation=HeadObject,reason=not_found}"] > 0
+
+
+async def test_parts_that_s3_slows_down_are_told(stub: LyingS3, serve: Any) -> None:
+    stub.objects.put("in/a", b"content")
+    stub.on(does("UploadPart", KEY), lies.slow_down(), times=1)
+    async with serve() as server:
+        before = await samples(server)
+        await Client(server.client, server.base).archived()
+        after = await samples(server)
+    assert before["bucketzip_s3_parts_limit"] == PARTS_AT_ONCE
+    assert LEAST < after["bucketzip_s3_parts_limit"] < PARTS_AT_ONCE
+    assert after["bucketzip_s3_api_failures_total{operation=UploadPart,reason=slow_down}"] == 1
 
 
 async def test_an_archive_that_does_not_move_is_told(

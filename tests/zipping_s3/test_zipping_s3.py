@@ -102,6 +102,23 @@ async def test_files_are_uploaded_and_nothing_is_read(stub: LyingS3, on_stub: Zi
     assert not asked & {"GetObject", "ListObjectsV2", "ListObjectVersions", "UploadPartCopy"}
 
 
+@pytest.mark.parametrize("from_memory", [False, True])
+async def test_it_compresses_if_asked_to(stub: LyingS3, on_stub: ZippingS3, *, from_memory: bool) -> None:
+    text = b"all work and no play " * 100_000
+    stub.objects.put("in/text", text)
+    files = [("text", io.BytesIO(text))] if from_memory else None
+    told: list[Progress] = []
+    made = await asyncio.to_thread(
+        on_stub.zipping_in_s3, stub.bucket, "in/", "out", files, compression="deflate", level=1, progress=told.append
+    )
+    assert made.bytes < len(text) / 10
+    assert made.entries == 1
+    assert told[-1] == Progress(told[-1].of_bytes or 0, told[-1].of_bytes, 1, 1)
+    with archive_at(stub, "in/out.zip") as archive:
+        assert archive.getinfo("text").compress_type == zipfile.ZIP_DEFLATED
+        assert archive.read("text") == text
+
+
 @pytest.mark.parametrize(
     "files", [[("a", b"bytes")], [["a", io.BytesIO()]], ["ab"], "ab", [1], [("a", io.BytesIO(), 1)]]
 )
@@ -120,6 +137,7 @@ def test_what_is_no_file(files: Any) -> None:
             {"extra_args": {"Expires": 1, "ACL": "private", "BucketKeyEnabled": True}},
             "BucketKeyEnabled, Expires: not known",
         ),
+        ({"compression": "brotli"}, "compression: Input should be 'store', 'deflate' or 'auto'"),
         ({"extra_args": {"ACL": "mine"}}, "extra_args: ACL: Input should be 'private'"),
         ({"extra_args": {"Metadata": "x"}}, "extra_args: Metadata: "),
         ({"extra_args": {"Tagging": "x"}}, "extra_args: Tagging: is written name=value"),

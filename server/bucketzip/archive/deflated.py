@@ -9,8 +9,10 @@ What an entry becomes:
 
 -   Up to one block: whichever is shorter, stored or deflated, with CRC and sizes in its header.
 -   Longer: deflated, and a descriptor tells CRC and sizes. Every reader takes that, Java's ZipInputStream too.
--   Not worth compressing, with `auto`: stored where its CRC is known beforehand. Else its bytes go into a deflate
+-   Not worth compressing, with `auto`: stored where S3 tells its CRC beforehand. Else its bytes go into a deflate
     stream as they are, since a stored entry with a descriptor does not open everywhere.
+
+Such an archive's manifest is one that reads ahead no more than a block.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -152,6 +154,7 @@ class DeflatedArchive:
             walked.header_at[entry], walked.crcs[entry] = walked.position, made.crc
             yield self._count(self._header(block, made, zip64=zip64))
         walked.packed[entry] += len(body)
+        walked.content += len(block.data)
         if body:
             yield self._count(body)
         if not block.last:
@@ -239,8 +242,9 @@ class DeflatedArchive:
             return Way.DEFLATE
         if not is_compressed(self._manifest.name(entry)) and (whole or shrinks(block)):
             return Way.DEFLATE
-        # By what the manifest knew, not by what was learned since: else bytes would follow from how content comes.
-        return Way.STORE if whole or self._manifest.crc(entry) is not None else Way.WRAP
+        # By its form, which S3 decided, not by what somebody has learned: else bytes would follow from what was before.
+        known = not self._manifest.late(entry) and self._manifest.crc(entry) is not None
+        return Way.STORE if whole or known else Way.WRAP
 
     def _count(self, data: bytes) -> bytes:
         self.walked.position += len(data)

@@ -89,12 +89,14 @@ class ManifestError(ValueError):
 class ManifestBuilder:
     """Takes entries in the order of the directory and writes the manifest.
 
-    Without `descriptors` the CRC of every entry stands in its header, however large the entry is. `origin` tells the
-    S3 that has the buckets from any other, where it is not the usual one.
+    Without `descriptors` the CRC of every entry stands in its header, however large the entry is. With them it does of
+    all up to `read_ahead_bytes`, and of those that S3 tells it of. `origin` tells the S3 that has the buckets from any
+    other, where it is not the usual one.
     """
 
-    def __init__(self, *, descriptors: bool = True, origin: str = "") -> None:
+    def __init__(self, *, descriptors: bool = True, read_ahead_bytes: int = READ_AHEAD_BYTES, origin: str = "") -> None:
         self._descriptors = descriptors
+        self._read_ahead_bytes = read_ahead_bytes
         self._origin = origin
         self._sizes = array("Q")
         self._name_ends = array("Q")
@@ -149,7 +151,7 @@ class ManifestBuilder:
         self._sources += _SOURCE_HEAD.pack(len(etag), len(version)) + etag + version + source.key.encode()
         number = self._bucket_numbers.setdefault(source.bucket, len(self._bucket_numbers))
         crc = 0 if size == 0 else crc
-        late = self._descriptors and crc is None and size > READ_AHEAD_BYTES
+        late = self._descriptors and crc is None and size > self._read_ahead_bytes
         self._forms.append(Form.DESCRIPTOR if late else Form.REREAD if reread else Form.HEADER)
         self._append(name, size, mtime, number, learned if crc is None else crc)
 

@@ -215,13 +215,13 @@ class _Planner:
 
     def _borders(self, start: int, stop: int, aims: _Aims) -> Iterator[int]:
         """Cut a gap into parts of about the same length, between two entries where that is possible."""
-        least = self._limits.least_bytes
+        least, directory_at = self._limits.least_bytes, self._layout.manifest.content_bytes
         count = -(-(stop - start) // aims.built_bytes)
         while count > 1:
             even = start + (stop - start) // count
             lowest = max(start + least, stop - (count - 1) * aims.longest_bytes)
             border = self._end_of_entry(even, lowest, min(start + aims.longest_bytes, stop - least))
-            if border is None and stop - start <= aims.longest_bytes:
+            if border is None and start < directory_at and stop - start <= aims.longest_bytes:
                 return
             start = even if border is None else border
             yield start

@@ -8,7 +8,7 @@ import struct
 from array import array
 from enum import IntEnum
 
-_HEAD = struct.Struct("<IQBQQII")
+_HEAD = struct.Struct("<IQBQQQII")
 
 
 class Way(IntEnum):
@@ -45,6 +45,8 @@ class Walked:
         """How much of its content was written: whole blocks."""
         self.way = Way.STORE
         """What is done with it, if any of it was."""
+        self.content = 0
+        """Bytes of all content that was written."""
         self.position = 0
         """Bytes of the archive."""
         self.directory_at = 0
@@ -73,9 +75,7 @@ class Walked:
         self._unpacked = self.entry
         return b"".join(
             (
-                _HEAD.pack(
-                    self.entry, self.offset, self.way, self.position, self.directory_at, self.records, stop - first
-                ),
+                _HEAD.pack(*self._place(), stop - first),
                 self.header_at[first:stop],
                 self.packed[first:stop],
                 self.crcs[first:stop],
@@ -86,9 +86,8 @@ class Walked:
     def unpack(self, checkpoint: bytes) -> None:
         """Take up a checkpoint that was made where this stands now. Raises ValueError where it was not."""
         first = self._unpacked
-        self.entry, self.offset, way, self.position, self.directory_at, self.records, count = _HEAD.unpack_from(
-            checkpoint
-        )
+        *place, count = _HEAD.unpack_from(checkpoint)
+        self.entry, self.offset, way, self.content, self.position, self.directory_at, self.records = place
         self.way = Way(way)
         stop, at = first + count, _HEAD.size
         if stop != min(self.entry + (self.offset > 0), self._entries) or len(checkpoint) != at + 21 * count:
@@ -100,8 +99,11 @@ class Walked:
         self.forms[first:stop] = checkpoint[at:]
         self._unpacked = self.entry
 
+    def _place(self) -> tuple[int, ...]:
+        return self.entry, self.offset, self.way, self.content, self.position, self.directory_at, self.records
 
-def place(checkpoint: bytes) -> tuple[int, int]:
-    """The entry whose content comes next, as `Walked.entry`, and how much of it was written."""
-    entry, offset, *_ = _HEAD.unpack_from(checkpoint)
-    return entry, offset
+
+def done(checkpoint: bytes) -> tuple[int, int]:
+    """How many entries were written, and how many bytes of content."""
+    entry, _, _, content, *_ = _HEAD.unpack_from(checkpoint)
+    return entry, content

@@ -30,6 +30,10 @@ WAIT_SECONDS = 900.0
 NO_FILE_SYSTEM = 2
 """Of blkid: there is nothing on the device that it knows."""
 
+_EXAMPLES = """examples:
+  bucketzip attach-state --state-volume vol-0123456789abcdef0 --state-dir /var/lib/bucketzip
+"""
+
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe it."""
@@ -37,6 +41,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "attach-state",
         description="Attach the EBS volume that holds the state to this instance, and mount it on the state directory. "
         "A volume with nothing on it gets a file system. Waits until no other instance has it. Safe to run again.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_settings(parser, ["state_volume", "state_dir", "log_format", "log_level"])
     parser.set_defaults(run=run)

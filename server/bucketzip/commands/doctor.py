@@ -25,9 +25,9 @@ LOG_LEVEL = "error"
 FAILED = 1
 
 _EXAMPLES = """examples:
-  bucketzip doctor                                              this machine, the credentials, the way to S3
-  bucketzip doctor s3://photos/2024/                            and whether that can be read, and how fast
-  bucketzip doctor s3://photos --destination s3://archives/out/ and whether archives can be written there
+  bucketzip doctor                                               this machine, the credentials, the way to S3
+  bucketzip doctor s3://photos/2024/                             and whether that can be read, and how fast
+  bucketzip doctor s3://photos --destination s3://archives/out/  and whether archives can be written there
   bucketzip doctor --destination s3://archives/out/ --json | jq .policy > policy.json
 
 Where permissions are missing, the IAM policy that would mend it is printed at the end.

@@ -37,7 +37,10 @@ MEMORY_SHARE = 0.4
 MOST_MEMORY_BYTES = 1024 * MIB
 """For a process: more was seen to help no download."""
 
-_EXAMPLES = f"""It makes, where they are not there: the instance's key, the first user (whose secret is told by
+_EXAMPLES = f"""examples:
+  bucketzip firstboot --state-dir /var/lib/bucketzip --run-dir /run/bucketzip
+
+It makes, where they are not there: the instance's key, the first user (whose secret is told by
 `bucketzip user show-initial`) and, with --tls-self-signed, a TLS certificate.
 With --run-dir it writes {SIZES_FILE} there, variables for the services: {PREFIX}PROCESSES, one `serve` a core and one
 `work`, and {PREFIX}MEMORY_BYTES, by the memory of this machine.

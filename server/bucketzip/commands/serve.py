@@ -46,6 +46,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser = commands.add_parser(
         "serve",
         description="Serve download links over HTTP, and write archives into buckets.",
+        usage="bucketzip serve [options]",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -38,13 +38,15 @@ _EXAMPLES = """examples:
 
   bucketzip zip s3://photos/2024/ s3://photos/cover.jpg a.zip --include '*.jpg' --exclude 'drafts/' --root 2024
   bucketzip zip s3://logs/2024* s3://out/logs.zip --if-exists rename --storage-class STANDARD_IA --tag team=ops
+  bucketzip zip s3://logs/2024* s3://out/logs.zip --compression auto                 smaller, all through this host
   bucketzip zip s3://photos/2024/ s3://out/2024.zip --json | jq .result
 
 Sources are s3://bucket, s3://bucket/folder/, s3://bucket/key or s3://bucket/prefix*. Globs hold for all of them; `**`
 crosses folders.
 
 Stopped by Ctrl-C, by a signal or by anything worse, the same command goes on where it stood. Into a file that works
-with what is there as FILE.part, unless the objects have changed. --discard throws away what is there instead.
+with what is there as FILE.part, unless the objects have changed or --compression is asked for: a compressed file begins
+anew. --discard throws away what is there instead.
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 128 and its number for a signal (141 where the reader of a pipe left).
 
@@ -87,6 +89,8 @@ def run(options: argparse.Namespace) -> int:
     settings = read_settings(options, state_dir=_user_state(), log_level=LOG_LEVEL)
     line = StatusLine(sys.stderr, quiet=options.quiet)
     configure(settings.log_format, settings.log_level, line)
+    if options.level is not None and options.compression in {None, "store"}:
+        raise CommandError("--level: only with --compression deflate or auto")
     if options.json and options.discard:
         raise CommandError("--json and --discard: one of them")
     if "://" in options.destination:
@@ -126,6 +130,10 @@ def _add_destination_options(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--if-exists", choices=get_args(IfExists), help=f"{fields['if_exists'].description} Files: not that. [fail]"
     )
+    group.add_argument(
+        "--compression", choices=["store", "deflate", "auto"], help=f"{fields['compression'].description} [store]"
+    )
+    group.add_argument("--level", type=int, metavar="1..9", help=f"{fields['level'].description} [3]")
     for name, metavar in (("storage_class", "CLASS"), ("sse", "KIND"), ("kms_key", "KEY"), ("acl", "ACL")):
         group.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=fields[name].description)
     for name, destination in (("tag", "tags"), ("metadata", "metadata")):
@@ -164,7 +172,7 @@ def _value(name: str, value: str | Sequence[tuple[str, str]]) -> str | dict[str,
 
 def _request(model: type[M], options: argparse.Namespace, **more: Any) -> M:
     """Raises CommandError with all that is wrong."""
-    fields = {name: getattr(options, name) for name in ("root", "flatten", "on_missing")}
+    fields = {name: getattr(options, name) for name in ("root", "flatten", "on_missing", "compression", "level")}
     sources = [{"url": url, "include": options.include, "exclude": options.exclude} for url in options.sources]
     try:
         return model.model_validate(

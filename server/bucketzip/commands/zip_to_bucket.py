@@ -8,6 +8,7 @@ from functools import partial
 from bucketzip.commands import CommandError
 from bucketzip.commands.signals import Interrupted, interruptible
 from bucketzip.commands.zip_outcome import FAILED, GO_ON, zipping
+from bucketzip.commands.zip_saved import shrunk
 from bucketzip.errors import BucketzipError
 from bucketzip.foreground import End, end_of, watched
 from bucketzip.jobs import skipped
@@ -119,8 +120,9 @@ def _told(job: Job, *, for_programs: bool) -> int:
     if not for_programs:
         result, left_out = json.loads(job.result), skipped.told(job.skipped, 0)["count"]
         print(
-            f"{printable(f's3://{job.bucket}/{job.key}')}: {entries(result['entries'])}, {result['bytes']:,} bytes in "
-            f"{result['seconds']:.1f} s, of them {result['copied_bytes']:,} copied by S3 and "
+            f"{printable(f's3://{job.bucket}/{job.key}')}: {entries(result['entries'])}, {result['bytes']:,} bytes"
+            + (f", {shrunk(result['ratio'])}," if result["level"] else "")
+            + f" in {result['seconds']:.1f} s, of them {result['copied_bytes']:,} copied by S3 and "
             f"{result['built_bytes']:,} through this host; {sum(result['requests'].values()):,} requests, "
             f"${result['list_price_usd']:.6f} by the list" + (f"; {left_out:,} missing, left out" if left_out else "")
         )

@@ -9,48 +9,25 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from bucketzip.commands import CommandError
 from bucketzip.commands.signals import Interrupted, interruptible
+from bucketzip.commands.zip_compressed import LEAST_PACE_SECONDS, STOPPED, compress_to_file, compress_to_pipe
 from bucketzip.commands.zip_outcome import FAILED, GO_ON, zipping
+from bucketzip.commands.zip_saved import Saved, ratio
 from bucketzip.errors import BucketzipError, ContentMismatch, recorded
 from bucketzip.local import part_file
 from bucketzip.local.part_file import PartFile
 from bucketzip.local.saving import pipe, save
 from bucketzip.machine import Machine, open_machine
 from bucketzip.metrics import Metrics
-from bucketzip.plan.planner import Planner
+from bucketzip.plan.planner import Planner, builder_for
 from bucketzip.plan.remedies import as_options, remedied
 from bucketzip.plan.request import ZipRequest
 from bucketzip.settings import Settings
 from bucketzip.state import workspaces
-from bucketzip.terminal import MIB, StatusLine, amount, entries, pace, printable
+from bucketzip.terminal import StatusLine, amount, entries, pace
 from bucketzip.transfer.opened import Opened
-
-LEAST_PACE_SECONDS = 1.0
-"""A pace that was measured for less says nothing."""
-
-
-class Saved(NamedTuple):
-    """What came of it."""
-
-    destination: str
-    etag: str
-    bytes: int
-    entries: int
-    from_byte: int
-    """What was before it had been there."""
-    seconds: float
-    state: str = "succeeded"
-
-    def __str__(self) -> str:
-        """For people."""
-        rate = (self.bytes - self.from_byte) / MIB / max(self.seconds, 1e-3)
-        return (
-            f"{printable(self.destination)}: {entries(self.entries)}, {self.bytes:,} bytes, "
-            f"in {self.seconds:.1f} s ({rate:,.0f} MiB/s)"
-        )
 
 
 def zip_to_file(
@@ -79,7 +56,7 @@ def zip_to_file(
             ours = settings.model_copy(update={"state_dir": workspace.path})
             saved = asyncio.run(interruptible(_to_file(request, path, ours, line, replace=replace)))
         except Interrupted as stopped:
-            line.write(f"stopped: {GO_ON}\n")
+            line.write(f"{STOPPED if request.compressing else f'stopped: {GO_ON}'}\n")
             return stopped.status
         finally:
             workspace.over = not part_file.is_begun(path)
@@ -108,37 +85,55 @@ async def _to_file(request: ZipRequest, path: Path, settings: Settings, line: St
     async with open_machine(settings, Metrics()) as machine:
         began = time.monotonic()
         opened = await _planned(request, machine, line)
-        layout = opened.layout
-        part = await asyncio.to_thread(PartFile, path, layout.etag, layout.size)
-        try:
-            if part.why_anew is not None:
-                line.write(f"{part.path}: {part.why_anew}, so it is begun anew\n")
-            elif part.length:
-                line.write(f"going on after {part.length:,} of {layout.size:,} bytes\n")
-            start = part.length
-            try:
-                await save(opened, machine.own.engine, part, _shown(opened, start, line))
-            except ContentMismatch:
-                await opened.keep_refuted()  # the next run will not trust it, and so make another archive
-                raise
-            finally:
-                line.clear()
-            await asyncio.to_thread(part.finish, replace=replace)
-        finally:
-            await asyncio.to_thread(part.close)
+        layout, source_bytes = opened.layout, sum(opened.layout.manifest.sizes)
+        size, start = layout.size, 0
+        if compression := request.compressing:
+            size = await compress_to_file(opened, compression, machine.compressor, path, line, replace=replace)
+        else:
+            start = await _store(opened, machine, path, line, replace=replace)
         return Saved(
             destination=str(path),
-            etag=layout.etag,
-            bytes=layout.size,
+            etag=None if compression else layout.etag,
+            bytes=size,
             entries=len(layout.manifest),
             from_byte=start,
+            compression=request.compression,
+            level=request.level if compression else None,
+            source_bytes=source_bytes,
+            ratio=ratio(size, source_bytes),
             seconds=round(time.monotonic() - began, 3),
         )
+
+
+async def _store(opened: Opened, machine: Machine, path: Path, line: StatusLine, *, replace: bool) -> int:
+    """Make the file; returns from which byte on."""
+    layout = opened.layout
+    part = await asyncio.to_thread(PartFile, path, layout.etag, layout.size)
+    try:
+        if part.why_anew is not None:
+            line.write(f"{part.path}: {part.why_anew}, so it is begun anew\n")
+        elif part.length:
+            line.write(f"going on after {part.length:,} of {layout.size:,} bytes\n")
+        start = part.length
+        try:
+            await save(opened, machine.own.engine, part, _shown(opened, start, line))
+        except ContentMismatch:
+            await opened.keep_refuted()  # the next run will not trust it, and so make another archive
+            raise
+        finally:
+            line.clear()
+        await asyncio.to_thread(part.finish, replace=replace)
+    finally:
+        await asyncio.to_thread(part.close)
+    return start
 
 
 async def _to_pipe(request: ZipRequest, descriptor: int, settings: Settings, line: StatusLine) -> None:
     async with open_machine(settings, Metrics()) as machine:
         opened = await _planned(request, machine, line)
+        if request.compressing:
+            await compress_to_pipe(opened, request.compressing, machine.compressor, descriptor, line)
+            return
         try:
             await pipe(opened, machine.own.engine, descriptor, _shown(opened, 0, line))
         finally:
@@ -149,7 +144,7 @@ async def _planned(request: ZipRequest, machine: Machine, line: StatusLine) -> O
     """The archive to be made; says what is missing."""
     machine.check_credentials()
     line.show(lambda: "planning")
-    planner = Planner(request, machine.own.catalog, machine.own.discovery())
+    planner = Planner(request, machine.own.catalog, machine.own.discovery(), builder_for(request))
     try:
         builder = await planner.plan()
     except BucketzipError as error:

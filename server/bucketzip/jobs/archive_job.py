@@ -19,7 +19,7 @@ from bucketzip.jobs.accounts import WritingAccount
 from bucketzip.jobs.ports import Destination
 from bucketzip.plan.discovery import Discovery
 from bucketzip.plan.hidden import Hiding
-from bucketzip.plan.planner import Missing, Planner
+from bucketzip.plan.planner import Missing, Planner, builder_for
 from bucketzip.plan.request import ArchiveRequest
 from bucketzip.state.manifests import Manifests
 
@@ -64,7 +64,7 @@ class ArchivePlanning:
         Raises what is missing or does not fit.
         """
         crcs = Discovery(self._account.crc_memory, None, most_copied_bytes=0)  # copies will tell them
-        builder = ManifestBuilder(descriptors=False, origin=self._account.origin)
+        builder = builder_for(request, descriptors=False, origin=self._account.origin)
         catalog = Hiding(self._account.catalog, *destination)
         planner = Planner(request, catalog, crcs, builder, most_entries=self._most_entries)
         await planner.plan()

@@ -5,13 +5,11 @@ time, breaks all of it off, and it goes on from the last receipt after a pause: 
 """
 
 import asyncio
-from array import array
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
 
 from bucketzip.archive.deflated import Compression, DeflatedArchive
-from bucketzip.archive.walked import Form, Walked, place
+from bucketzip.archive.walked import Form, Walked, done
 from bucketzip.jobs.filling import Filling
 from bucketzip.jobs.patience import first_of
 from bucketzip.jobs.progress import Outcome, Progress
@@ -39,9 +37,6 @@ class CompressedExecution:
     sent_bytes: LabelledCounter
     """By way."""
 
-    def __post_init__(self) -> None:
-        self._starts = array("Q", accumulate(self.opened.layout.manifest.sizes, initial=0))
-
     async def replay(self) -> None:
         """Take up what was done before."""
         await self.there.read()
@@ -66,7 +61,7 @@ class CompressedExecution:
             bytes=self.there.size(),
             parts=len(self.there.have),
             copied_bytes=0,
-            source_bytes=self._starts[-1],
+            source_bytes=walked.content,
             stored=walked.count(Form.STORED),
             deflated=walked.count(Form.DEFLATED) + walked.count(Form.OPEN),
         )
@@ -104,9 +99,7 @@ class CompressedExecution:
 
     def _count(self) -> None:
         have = self.there.have
-        entry, offset = place(have[len(have)].pieces) if have else (0, 0)
-        self.progress.built_bytes = self._starts[entry] + offset
-        self.progress.entries = entry
+        self.progress.entries, self.progress.built_bytes = done(have[len(have)].pieces) if have else (0, 0)
 
     def _walked(self) -> Walked:
         walked = Walked(len(self.opened.layout.manifest))

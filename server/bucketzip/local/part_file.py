@@ -24,10 +24,11 @@ _NOTE_BYTES = 256
 class PartFile:
     """Open for writing at `length`, behind what is there of the archive with this ETag and `size` in bytes.
 
-    Raises CannotSave, also where another process is at it.
+    Without an ETag the archive is one that cannot go on, and has no size before it is whole. Raises CannotSave, also
+    where another process is at it.
     """
 
-    def __init__(self, destination: Path, etag: str, size: int) -> None:
+    def __init__(self, destination: Path, etag: str | None, size: int | None) -> None:
         self.destination = destination
         self.path, self._note_path = _paths(destination)
         self.length = 0
@@ -86,7 +87,7 @@ class PartFile:
         os.close(self._note)
         os.close(self._file)
 
-    def _take(self, size: int) -> None:
+    def _take(self, size: int | None) -> None:
         with _told(self.path):
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -96,11 +97,14 @@ class PartFile:
                 raise CannotSave(f"{self.path}: another process has just finished it")
             there = os.fstat(self._file).st_size
             etag, safe = self._noted()
-            if etag == self._etag:
+            if self._etag is None or size is None:
+                self.why_anew = "a compressed archive cannot go on where it stopped" if there else None
+            elif etag == self._etag:
                 self.length = min(safe, there, size)
             elif there:
                 self.why_anew = "nothing says of what it is" if etag is None else "it is of an archive of other content"
-            self._check_room(size)
+            if size is not None:
+                self._check_room(size)
             os.ftruncate(self._file, self.length)
             self._note = os.open(self._note_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         self.sync()
@@ -109,7 +113,7 @@ class PartFile:
         """The ETag of what is there, and how many bytes of it are safe."""
         try:
             note = json.loads(self._note_path.read_text())
-            return str(note["etag"]), int(note["bytes"])
+            return note["etag"], int(note["bytes"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None, 0
 

@@ -12,9 +12,12 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
 
+from bucketzip.archive.deflated import DeflatedArchive
 from bucketzip.local.part_file import PartFile
 from bucketzip.local.sinks import FileSink, PipeSink, Rest, Written
+from bucketzip.transfer.compressor import Compressor
 from bucketzip.transfer.opened import Opened
+from bucketzip.transfer.outlets import ToSink
 from bucketzip.transfer.ports import Sink
 from bucketzip.transfer.pump import Engine, Pump
 
@@ -38,6 +41,27 @@ async def pipe(opened: Opened, engine: Engine, descriptor: int, written: Written
     sink = PipeSink(descriptor, written)
     await _send(opened, engine, 0, sink)
     assert sink.length == opened.layout.size
+
+
+async def compress(
+    opened: Opened, archive: DeflatedArchive, compressor: Compressor, part: PartFile, written: Written
+) -> None:
+    """Make all of a compressed archive in the file; raises what keeps it from that."""
+    async with _syncing(part):
+        await _send_compressed(opened, archive, compressor, FileSink(part, None, written))
+
+
+async def pipe_compressed(
+    opened: Opened, archive: DeflatedArchive, compressor: Compressor, descriptor: int, written: Written
+) -> None:
+    """Write a compressed archive to a descriptor that does not block."""
+    await _send_compressed(opened, archive, compressor, PipeSink(descriptor, written))
+
+
+async def _send_compressed(opened: Opened, archive: DeflatedArchive, compressor: Compressor, sink: Sink) -> None:
+    with opened.deflating(archive, compressor, ToSink(sink), patient=True) as (pump, deflating):
+        await pump.run(deflating)
+        await deflating.finish()
 
 
 async def _send(opened: Opened, engine: Engine, start: int, sink: Sink) -> None:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pydantic import ValidationError
 
 from bucketzip.archive.layout import Layout
-from bucketzip.archive.manifest import ManifestBuilder, ManifestError
+from bucketzip.archive.manifest import ManifestError
 from bucketzip.errors import (
     BucketzipError,
     InvalidRequest,
@@ -24,7 +24,7 @@ from bucketzip.errors import (
 )
 from bucketzip.plan.accounts import Account, Accounts
 from bucketzip.plan.activity import Activity
-from bucketzip.plan.planner import Planner
+from bucketzip.plan.planner import Planner, builder_for
 from bucketzip.plan.remedies import as_fields, remedied
 from bucketzip.plan.request import DownloadRequest
 from bucketzip.plan.revocations import Revocations
@@ -228,7 +228,7 @@ class Downloads:
                 self.revocations.heeded(link.id),
                 self._accounts.using(link.credential) as account,
             ):
-                crcs, builder = account.discovery(), ManifestBuilder(origin=account.origin)
+                crcs, builder = account.discovery(), builder_for(request, origin=account.origin)
                 await Planner(request, account.catalog, crcs, builder, most_entries=self._most_entries).plan()
             digest = await asyncio.to_thread(self._manifests.write, builder)
             manifest = await asyncio.to_thread(self._manifests.open, digest)

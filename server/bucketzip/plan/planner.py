@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from bucketzip.archive.deflate import BLOCK_BYTES
 from bucketzip.archive.manifest import READ_AHEAD_BYTES, ManifestBuilder, Source
 from bucketzip.archive.names import Names
 from bucketzip.errors import BucketzipError, NoSuchObject, NothingToZip, ObjectArchived, TooManyEntries
@@ -50,6 +51,13 @@ class Missing(NamedTuple):
 
 
 _Page = list[_Found | Missing]
+
+
+def builder_for(request: ZipRequest, *, descriptors: bool = True, origin: str = "") -> ManifestBuilder:
+    """What takes the entries of an archive. A compressed one has descriptors, and reads ahead no more than a block."""
+    if request.compressing:
+        return ManifestBuilder(read_ahead_bytes=BLOCK_BYTES, origin=origin)
+    return ManifestBuilder(descriptors=descriptors, origin=origin)
 
 
 @dataclass

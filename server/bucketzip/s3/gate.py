@@ -18,6 +18,11 @@ class Gate:
         self._inside = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    @property
+    def limit(self) -> int:
+        """As many as may be inside now."""
+        return self._concurrency.limit
+
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait for it; what comes of the request meanwhile decides how many are let in from then on."""

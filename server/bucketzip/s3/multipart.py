@@ -43,6 +43,11 @@ class S3Multipart:
         self._prober = prober
         self._gates = defaultdict[str, Gate](lambda: Gate(PARTS_AT_ONCE))
 
+    @property
+    def parts_limit(self) -> int:
+        """Parts that may be under way to a bucket, where that is least."""
+        return min((gate.limit for gate in self._gates.values()), default=PARTS_AT_ONCE)
+
     async def create(self, destination: Destination, options: Options, token: str) -> Upload:
         """By the port. Where S3 keeps no CRC-32 of a whole object, it is asked to check nothing."""
         refuse_unsupported(destination.bucket)

@@ -162,15 +162,17 @@ MIGRATIONS = (
         CHECK ((job_id IS NULL) <> (link_id IS NULL)),
         CHECK ((next_at IS NULL) = (state <> 'waiting'))
     ) STRICT;
+    CREATE INDEX deliveries_by_job ON deliveries (job_id);
+    CREATE INDEX deliveries_by_link ON deliveries (link_id);
+    CREATE INDEX deliveries_waiting ON deliveries (next_at) WHERE state = 'waiting';
+    """,
+    """
     CREATE TABLE running_downloads (
         process TEXT NOT NULL,
         link_id TEXT NOT NULL,
         downloads INTEGER NOT NULL,
         PRIMARY KEY (process, link_id)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX deliveries_by_job ON deliveries (job_id);
-    CREATE INDEX deliveries_by_link ON deliveries (link_id);
-    CREATE INDEX deliveries_waiting ON deliveries (next_at) WHERE state = 'waiting';
     """,
 )
 """Each brings the file from one version to the next; a landed one is never changed."""

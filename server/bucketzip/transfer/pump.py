@@ -88,6 +88,7 @@ class Pump:
             self._let_go(fetch)
         self._give_back_blocks()
         self._share.leave()
+        self._sink = None  # it may hold a whole part, and this stays in cycles until they are collected
 
     @property
     def has_bytes(self) -> bool:

@@ -43,9 +43,10 @@ class Counting(BaseModel):
 
 
 async def page(request: web.Request) -> web.Response:
-    """GET /buckets: those that the role owns and the caller may use, and those that the caller's list names."""
+    """GET /buckets: those that the role owns or the settings name and the caller may use, and those of its list."""
     caller, detail = request[keys.CALLER], None
-    created: dict[str, int | None] = dict.fromkeys(caller.named_buckets)
+    known = filter(caller.may_use, request.app[keys.SETTINGS].known_bucket_names)
+    created: dict[str, int | None] = dict.fromkeys([*caller.named_buckets, *known])
     try:
         owned = await request.app[keys.OWN].browser.buckets()
     except AccessDenied as error:
