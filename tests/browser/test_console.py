@@ -225,7 +225,7 @@ async def test_it_is_used_without_a_mouse(browser: Browser, stub: LyingS3, stub_
         await expect(page.get_by_label("User key")).to_be_focused()
         for text in (visitor.key, "Tab", visitor.secret, "Enter"):
             await (page.keyboard.press(text) if text in {"Tab", "Enter"} else page.keyboard.type(text))
-        await visitor.at("Buckets")
+        await expect(page.get_by_role("link", name="stub")).to_be_visible()
         await page.keyboard.press("Tab")
         await expect(page.get_by_role("button", name="Skip to the content")).to_be_focused()
         await page.keyboard.press("Enter")

@@ -7,7 +7,7 @@ const HEIGHT = 28;
 const MOST_SAMPLES = 120;
 
 export class Sparkline {
-	#samples = [];
+	#samples;
 	#line = svg("polyline", {});
 	element = svg(
 		"svg",
@@ -16,9 +16,9 @@ export class Sparkline {
 	);
 
 	add(rate) {
-		this.#samples = [...this.#samples, rate].slice(-MOST_SAMPLES);
+		this.#samples = [...(this.#samples ?? [rate]), rate].slice(-MOST_SAMPLES);
 		const top = Math.max(...this.#samples, 1);
-		const step = WIDTH / Math.max(this.#samples.length - 1, 1);
+		const step = WIDTH / (this.#samples.length - 1);
 		const points = this.#samples.map((sample, index) => `${index * step},${HEIGHT * (1 - sample / top)}`);
 		this.#line.setAttribute("points", `0,${HEIGHT} ${points.join(" ")} ${WIDTH},${HEIGHT}`);
 	}
