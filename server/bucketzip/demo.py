@@ -101,7 +101,7 @@ def _demo(stack: contextlib.ExitStack, *, small: bool, keep: bool) -> None:
     _say("bucketzip", f"{base} (pid {server.pid})")
 
     state = work / "state"
-    token = subprocess.run(_token_command(state), capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603  -- ourselves
+    token = subprocess.run(_user_command(state, "token"), capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603  -- ourselves
     _say("token", "of the first user, by `bucketzip user token`: good for a day")
 
     wanted = {"sources": [f"s3://demo/{PREFIX}"], "filename": "handover.zip"}
@@ -203,8 +203,8 @@ def _start_server(stack: contextlib.ExitStack, s3: EmbeddedS3, work: Path) -> tu
         time.sleep(0.05)
 
 
-def _token_command(state: Path) -> list[str]:
-    return [sys.executable, "-m", "bucketzip", "user", "token", "--state-dir", str(state)]
+def _user_command(state: Path, action: str) -> list[str]:
+    return [sys.executable, "-m", "bucketzip", "user", action, "--state-dir", str(state)]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -263,8 +263,10 @@ def _peak_mib(pid: int) -> str:
 
 
 def _keep(s3: EmbeddedS3, base: str, url: str, state: Path) -> None:
-    token = f'-H "Authorization: Bearer $({shlex.join(_token_command(state))})"'
-    print("\nIt goes on running. Try:\n")
+    token = f'-H "Authorization: Bearer $({shlex.join(_user_command(state, "token"))})"'
+    print(f"\nIt goes on running. In a browser: {base}/console, with the key and the secret that this tells:\n")
+    print(f"  {shlex.join(_user_command(state, 'show-initial'))}")
+    print("\nOr in a shell:\n")
     print(f"  curl -OJ {url}")
     wanted = f"""{{"sources": [{{"url": "s3://demo/{PREFIX}", "include": ["*.py"]}}]}}"""
     print(f"  curl {token} -d '{wanted}' {base}/downloads")

@@ -1,12 +1,16 @@
 """Compressed downloads: whole, in order, in bounded memory, and broken off where they cannot be."""
 
 import asyncio
+import io
+import json
 import random
+import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from bucketzip import cli
 from bucketzip.embedded import EmbeddedS3
 from bucketzip.transfer.budget import RESERVE_BYTES
 from bucketzip.web import keys
