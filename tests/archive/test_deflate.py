@@ -13,7 +13,7 @@ from bucketzip.archive import deflate
 from bucketzip.archive.compressed_formats import is_compressed
 from bucketzip.archive.deflate import BLOCK_BYTES, DICTIONARY_BYTES, bound, compress, shrinks, wrap
 
-LEVELS = [1, 2, 3, 6]  # all of isal's, and one of zlib's
+LEVELS = [1, 2, 3, 4, 6]  # all of isal's, and two of zlib-ng's
 BORDERS = [0, 1, 65_535, 65_536, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 2 * BLOCK_BYTES, 2 * BLOCK_BYTES + 1]
 KINDS = ["zeros", "random", "text", "mixed"]
 
