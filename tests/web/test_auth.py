@@ -38,6 +38,7 @@ PUBLIC = {
     ("GET", "/docs"),
     ("GET", "/"),
     ("GET", "/console"),
+    ("GET", "/console/"),
     ("GET", "/console/{file}"),
 }
 MARK = {"X-Requested-With": "bucketzip"}

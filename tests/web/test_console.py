@@ -58,7 +58,8 @@ async def test_nothing_else_is_there(stub_server: Server) -> None:
         assert (await stub_server.error(f"{stub_server.base}/console/{name}"))[0] == 404
 
 
-async def test_the_address_of_the_server_leads_there(stub_server: Server) -> None:
-    async with stub_server.client.get(stub_server.base) as answer:
+@pytest.mark.parametrize("path", ["", "/", "/console/"])
+async def test_what_people_type_leads_there(stub_server: Server, path: str) -> None:
+    async with stub_server.client.get(stub_server.base + path) as answer:
         assert str(answer.url) == f"{stub_server.base}/console"
         assert await answer.read() == FILES["index.html"]

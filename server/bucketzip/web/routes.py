@@ -61,5 +61,6 @@ def routes() -> list[web.RouteDef]:
         public(web.get("/docs", openapi.docs)),
         public(web.get("/", console.home)),
         public(web.get("/console", console.page)),
+        public(web.get("/console/", console.home_of_folder)),
         public(web.get("/console/{file}", console.file)),
     ]

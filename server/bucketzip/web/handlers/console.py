@@ -28,6 +28,11 @@ async def home(_: web.Request) -> web.Response:
     return web.Response(status=302, headers={"Location": "console"})  # relative, for proxies that serve it in a folder
 
 
+async def home_of_folder(_: web.Request) -> web.Response:
+    """GET /console/: to the page, whose addresses are not relative to a folder."""
+    return web.Response(status=302, headers={"Location": "../console"})
+
+
 async def page(request: web.Request) -> web.Response:
     """GET /console."""
     return (await asyncio.to_thread(_files))[PAGE].answer(request)
