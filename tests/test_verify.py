@@ -17,10 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bucketzip import cli
-from bucketzip.archive import manifest as manifest_module
 from bucketzip.archive.crc import crc32, crc32_combine
 from bucketzip.archive.layout import Layout
-from bucketzip.archive.manifest import FORMAT_VERSION, ManifestBuilder
+from bucketzip.archive.manifest import FORMAT_VERSION, READ_AHEAD_BYTES, ManifestBuilder
 from bucketzip.embedded import EmbeddedS3
 from bucketzip.verify import CannotVerify, manifest_json
 from bucketzip.verify.check import Checker
@@ -53,15 +52,13 @@ FEW = [
 ]
 
 
-@pytest.fixture
-def _descriptors_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that an archive with a descriptor is small enough to be damaged at each of its bytes."""
-    monkeypatch.setattr(manifest_module, "READ_AHEAD_BYTES", 10)
+READ_LITTLE_AHEAD = 10
+"""So that an archive with a descriptor is small enough to be damaged at each of its bytes."""
 
 
-def announced(entries: Sequence[Entry], *, known: bool = True) -> bytes:
+def announced(entries: Sequence[Entry], *, known: bool = True, read_ahead_bytes: int = READ_AHEAD_BYTES) -> bytes:
     """The manifest.json of an archive; CRCs that its manifest has not are null where they are not `known`."""
-    layout = Layout(read_back(built(entries)))
+    layout = Layout(read_back(built(entries, read_ahead_bytes=read_ahead_bytes)))
 
     def crc(entry: int) -> int | None:
         return crc32(entries[entry].content) if known else layout.manifest.crc(entry)
@@ -232,10 +229,10 @@ def test_20_000_entries_are_quick(tmp_path: Path) -> None:
 # What does not
 
 
-@pytest.mark.usefixtures("_descriptors_early")
 @pytest.mark.parametrize("known", [True, False])
 def test_a_change_of_any_byte_is_found(known: bool, tmp_path: Path) -> None:  # noqa: FBT001
-    archive, manifest = archive_of(FEW), announced(FEW, known=known)
+    archive = archive_of(FEW, read_ahead_bytes=READ_LITTLE_AHEAD)
+    manifest = announced(FEW, known=known, read_ahead_bytes=READ_LITTLE_AHEAD)
     assert b"PK\7\x08" in archive
     assert said(check_bytes(tmp_path, archive, manifest)) == []
     with (tmp_path / "a.zip").open("r+b", 0) as file:
@@ -247,9 +244,9 @@ def test_a_change_of_any_byte_is_found(known: bool, tmp_path: Path) -> None:  # 
             file.write(bytes([right]))
 
 
-@pytest.mark.usefixtures("_descriptors_early")
 def test_it_says_where_the_damage_is(tmp_path: Path) -> None:
-    archive, manifest = archive_of(FEW), announced(FEW)
+    archive = archive_of(FEW, read_ahead_bytes=READ_LITTLE_AHEAD)
+    manifest = announced(FEW, read_ahead_bytes=READ_LITTLE_AHEAD)
     directory = archive.index(b"PK\1\2")
     second = archive.index(b"PK\1\2", directory + 4)
     a_crc = f"{crc32(b'first'):08x}"

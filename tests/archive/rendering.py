@@ -71,9 +71,11 @@ def render(
     return bytes(out)
 
 
-def archive_of(entries: Sequence[Entry], order: Sequence[int] | None = None) -> bytes:
+def archive_of(
+    entries: Sequence[Entry], order: Sequence[int] | None = None, *, read_ahead_bytes: int = READ_AHEAD_BYTES
+) -> bytes:
     """Return the archive as a download has it, or with an order, as it is written into a bucket."""
-    builder = built(entries, descriptors=order is None)
+    builder = built(entries, descriptors=order is None, read_ahead_bytes=read_ahead_bytes)
     if order is not None:
         builder.arrange(order)
     layout = Layout(read_back(builder))
