@@ -1,5 +1,6 @@
 """The stack on a stand-in for AWS: made, looked at, and gone again."""
 
+import base64
 import json
 import os
 import subprocess
@@ -15,10 +16,10 @@ import yaml
 
 from bucketzip.commands.attach_state import attach
 from tests.command import COMMAND
-from tests.image.bake import ROOT, TOOLS
+from tests.image.bake import TOOLS
+from tests.image.template import TEMPLATE, resources
 from tests.servers.processes import free_port
 
-TEMPLATE = ROOT / "cloudformation/bucketzip.yaml"
 SOURCES, DESTINATIONS = ["photos", "reports"], ["archives"]
 KEY = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 
@@ -168,6 +169,10 @@ def test_it_launches_one_with_imdsv2_and_encrypted(aws: Aws, stack: dict[str, st
     assert data["MetadataOptions"]["HttpPutResponseHopLimit"] == 1
     assert data["BlockDeviceMappings"][0]["Ebs"]["Encrypted"]
     assert "KeyName" not in data
+    told = yaml.safe_load(base64.b64decode(data["UserData"]))
+    (settings,) = [each["content"].split() for each in told["write_files"] if each["path"].endswith("/bucketzip.env")]
+    assert "BUCKETZIP_KNOWN_BUCKETS=photos,reports,archives" in settings
+    assert f"BUCKETZIP_STATE_VOLUME={stack['StateVolumeId']}" in settings
     (endpoint,) = ec2.describe_vpc_endpoints()["VpcEndpoints"]
     assert endpoint["ServiceName"] == "com.amazonaws.us-east-1.s3"
 
@@ -200,11 +205,6 @@ def test_an_instance_takes_the_state_over_from_the_one_before_it(
 
 def test_the_state_is_encrypted_and_outlives_the_stack() -> None:
     """Of the template itself: the stand-in forgets it."""
-
-    class Loader(yaml.SafeLoader):
-        """Takes `!Ref` and its like for what stands behind them."""
-
-    Loader.add_multi_constructor("!", lambda loader, suffix, node: node.value)
-    volume = yaml.load(TEMPLATE.read_text(), Loader)["Resources"]["StateVolume"]  # noqa: S506  -- it is a SafeLoader
+    volume = resources()["StateVolume"]
     assert volume["Properties"]["Encrypted"] is True
     assert volume["DeletionPolicy"] == volume["UpdateReplacePolicy"] == "Snapshot"

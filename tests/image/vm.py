@@ -18,11 +18,12 @@ import yaml
 from bucketzip.embedded import EmbeddedS3
 from tests.faults.imds import RoleCredentials
 from tests.image import host, trees
-from tests.image.bake import BUILD, ROOT, baked, remove, wheelhouse
+from tests.image.bake import BUILD, baked, remove, wheelhouse
 from tests.image.instance import BUCKET, answering
 from tests.image.metadata import MetadataTree
 from tests.image.network import network, vpc
 from tests.image.qemu import GUEST, GUESTS_HOST, HTTP_PORT, MAC, MEMORY_MIB, Disk, Vm, say, started
+from tests.image.template import resources
 
 PACKAGES = f"{trees.PACKAGES},linux-image-cloud-amd64,initramfs-tools,cloud-init,netplan.io,systemd-resolved,locales"
 PORT = 8080
@@ -71,10 +72,9 @@ def make_disk(home: Path) -> Disk:
 
 def user_data(endpoint: str) -> str:
     """The template's, with its parameters filled in, and S3 elsewhere."""
-    template = (ROOT / "cloudformation/bucketzip.yaml").read_text()
-    _, _, text = template.partition("Fn::Base64: !Sub |\n")
-    text, _, _ = text.partition("        TagSpecifications:")
-    for name, value in {"StateVolume": "", "TrustedCidrs": "", "SecretParameter": "", "Port": str(PORT)}.items():
+    text, _ = resources()["LaunchTemplate"]["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"]
+    parameters = dict.fromkeys(("StateVolume", "TrustedCidrs", "SecretParameter", "DestinationBuckets"), "")
+    for name, value in {**parameters, "Sources": BUCKET, "Port": str(PORT)}.items():
         assert f"${{{name}}}" in text
         text = text.replace(f"${{{name}}}", value)
     assert "${" not in text
