@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from bucketzip.archive.deflate import BLOCK_BYTES
-from bucketzip.archive.deflated import Compression, DeflatedArchive
+from bucketzip.archive.deflated import Block, Compression, DeflatedArchive
 from bucketzip.transfer.budget import RESERVE_BYTES, Budget
-from bucketzip.transfer.compressor import Compressor
-from bucketzip.transfer.deflating import Deflating
+from bucketzip.transfer.compressor import Compressor, Encoded
+from bucketzip.transfer.deflating import BATCH_BLOCKS, Deflating
 from bucketzip.transfer.fetch import Piece
 from bucketzip.transfer.outlets import ToClient
 from bucketzip.transfer.pump import ClientStalled
@@ -92,6 +92,27 @@ async def test_all_content_comes_out_in_order(compressor: Compressor, counts: tu
         assert counts[1].value == sum(info.compress_size for info in archive.infolist())
     assert counts[0].value == sum(SIZES)
     assert not compressor.busy
+
+
+async def test_small_entries_share_threads_that_are_busy(
+    compressor: Compressor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However they come: to hand each over alone takes longer than to compress it."""
+    handed_over: list[int] = []
+    start = compressor.start
+
+    def counted(blocks: Sequence[Block]) -> asyncio.Future[Encoded]:
+        handed_over.append(len(blocks))
+        return start(blocks)
+
+    monkeypatch.setattr(compressor, "start", counted)
+    client, budget, sizes = Client(), a_budget(64 * RESERVE_BYTES), [300] * 600
+    with deflating(compressor, client, budget, sizes) as sink:
+        for entry, size in enumerate(sizes):
+            await sink.write([content(entry, size)])  # the loop does not turn, so no batch is done
+        await sink.finish()
+    assert handed_over == [*([1] * THREADS), BATCH_BLOCKS, BATCH_BLOCKS, 600 - THREADS - 2 * BATCH_BLOCKS]
+    assert zipfile.ZipFile(io.BytesIO(client.taken)).testzip() is None
 
 
 @pytest.mark.parametrize("reserves", [1, 3, 64])
