@@ -128,11 +128,11 @@ def rclone_archive(task: Task) -> Made:
 
 
 def _ask(url: str, body: bytes | None = None) -> dict[str, Any]:
-    request = urllib.request.Request(  # noqa: S310  # our own http URL
+    request = urllib.request.Request(  # noqa: S310  -- our own http URL
         url, data=body, headers={"Content-Type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as response:  # noqa: S310  # as above
+        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as response:  # noqa: S310  -- our own http URL
             answer: dict[str, Any] = json.load(response)
             return answer
     except urllib.error.HTTPError as error:

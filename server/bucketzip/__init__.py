@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> object:
     """`ZippingS3` when it is asked for: it imports everything, which no command waits for."""
     if name == "ZippingS3":
-        from bucketzip.zipping_s3 import ZippingS3  # noqa: PLC0415
+        from bucketzip.zipping_s3 import ZippingS3  # noqa: PLC0415  -- it imports everything
 
         return ZippingS3
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,15 +5,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from rich.live import Live
-    from rich.table import Table
+    from bucketzip.bar import Bar
 
 EVERY_SECONDS = 0.2
 LINE_SECONDS = 60.0
 """Between lines, where they stay: in a pipe, a file, a log."""
 
 MIB = 1 << 20
-BAR_COLUMNS = 24
 
 
 class StatusLine:
@@ -25,7 +23,7 @@ class StatusLine:
         self._said_at = clock()
         self._on_terminal = stream.isatty()
         self._every_seconds = float("inf") if quiet else EVERY_SECONDS if self._on_terminal else LINE_SECONDS
-        self._live: Live | None = None
+        self._bar: Bar | None = None
 
     def show(self, line: Callable[[], str], done: float | None = None) -> None:
         """Say what `line` returns, unless something was said a moment ago; `done` is how much of it is, up to 1."""
@@ -36,16 +34,17 @@ class StatusLine:
             self._stream.write(f"{line()}\n")
             self._stream.flush()
             return
-        if self._live is None:
-            self._live = _live(self._stream)
-            self._live.start()
-        self._live.update(_drawn(line(), done), refresh=True)
+        if self._bar is None:
+            from bucketzip.bar import Bar  # noqa: PLC0415  -- it takes 0.1 s, and most runs are not on a terminal
+
+            self._bar = Bar(self._stream)
+        self._bar.update(line(), done)
 
     def clear(self) -> None:
         """Leave nothing of it on the terminal."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
 
     def write(self, text: str) -> None:
         """Write something else, such as a log's line, where the status was."""
@@ -55,41 +54,6 @@ class StatusLine:
     def flush(self) -> None:
         """With `write` it is what a log's handler asks of a stream."""
         self._stream.flush()
-
-
-def _live(stream: TextIO) -> "Live":
-    # Imported where there is something to draw on: it takes 0.1 s, and most runs are not on a terminal.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.live import Live  # noqa: PLC0415
-
-    class Here(Console):
-        def show_cursor(self, show: bool = True) -> bool:  # noqa: FBT001, FBT002  -- rich's own interface
-            """Leave it: whatever ends the process, the terminal is as it was."""
-            return False
-
-    return Live(
-        console=Here(file=stream, force_terminal=True),
-        auto_refresh=False,
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
-
-
-def _drawn(line: str, done: float | None) -> "Table":
-    from rich.progress_bar import ProgressBar  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    drawn = Table.grid(padding=(0, 1))
-    cells = [Text(line, no_wrap=True, overflow="ellipsis")]
-    if done is not None:
-        # Colours that every terminal has: rich's own turn grey where there are only sixteen.
-        bar = ProgressBar(1.0, done, BAR_COLUMNS, complete_style="cyan", finished_style="cyan", style="bright_black")
-        drawn.add_row(bar, *cells)
-    else:
-        drawn.add_row(*cells)
-    return drawn
 
 
 def amount(done_bytes: int, total_bytes: int) -> str:

@@ -4,7 +4,7 @@ Entries are told as the listing goes on, in the order and by the names that the 
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bucketzip.archive.manifest import ManifestBuilder, Source
 from bucketzip.plan.catalog import Catalog
@@ -65,18 +65,8 @@ class _Telling(ManifestBuilder):
         super().__init__()
         self._tell = tell
 
-    def add(
-        self,
-        name: str,
-        source: Source,
-        *,
-        size: int,
-        mtime: int,
-        crc: int | None = None,
-        learned: int | None = None,
-        reread: bool = False,
-    ) -> None:
-        super().add(name, source, size=size, mtime=mtime, crc=crc, learned=learned, reread=reread)
+    def add(self, name: str, source: Source, *, size: int, mtime: int, **crc: Any) -> None:
+        super().add(name, source, size=size, mtime=mtime, **crc)
         self._tell(Entry(name, size, mtime, source))
 
     def add_inline(self, name: str, content: bytes, *, mtime: int) -> None:
