@@ -19,7 +19,8 @@ from bucketzip.plan.remedies import as_options
 from bucketzip.plan.request import ArchiveRequest
 from bucketzip.settings import Settings
 from bucketzip.state import workspaces
-from bucketzip.terminal import MIB, StatusLine, amount, entries, pace, printable
+from bucketzip.terminal import MIB, StatusLine, amount, pace, printable
+from bucketzip.wording import entries
 
 OWNER = "zip"
 DISCARDED = "discarded"
