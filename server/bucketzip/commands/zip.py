@@ -122,9 +122,7 @@ def _file(destination: str) -> Path:
     if not path.parent.is_dir():
         raise CommandError(f"{destination}: there is no folder {path.parent}, make it first")
     if path.exists() and not path.is_file():  # what is there would be replaced, by a file
-        raise CommandError(
-            f"{destination} is a device or a pipe: have the archive written to it by `- > {destination}`"
-        )
+        raise CommandError(f"{destination} is a device or a pipe: make the archive `-`, and send that there")
     return path
 
 
