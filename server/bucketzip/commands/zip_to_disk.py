@@ -16,7 +16,7 @@ from bucketzip.commands.zip_compressed import LEAST_PACE_SECONDS, STOPPED, compr
 from bucketzip.commands.zip_outcome import FAILED, GO_ON, zipping
 from bucketzip.commands.zip_saved import Saved, ratio
 from bucketzip.errors import BucketzipError, ContentMismatch, recorded
-from bucketzip.local import part_file
+from bucketzip.local import CannotSave, part_file
 from bucketzip.local.part_file import PartFile
 from bucketzip.local.saving import pipe, save
 from bucketzip.machine import Machine, open_machine
@@ -26,6 +26,7 @@ from bucketzip.plan.remedies import as_options, remedied
 from bucketzip.plan.request import ZipRequest
 from bucketzip.settings import Settings
 from bucketzip.state import workspaces
+from bucketzip.state.workspaces import Workspace, WorkspaceTaken
 from bucketzip.terminal import StatusLine, amount, entries, pace
 from bucketzip.transfer.opened import Opened
 
@@ -41,11 +42,7 @@ def zip_to_file(
     discard: bool,
 ) -> int:
     """Make the archive, or throw away what an earlier run has done of it; returns the exit status."""
-    wanted = json.dumps([request.model_dump(mode="json"), str(path.absolute())], sort_keys=True)
-    with (
-        zipping(str(path), settings, as_json=for_programs),
-        workspaces.kept(settings.state_dir, hashlib.sha256(wanted.encode()).hexdigest()) as workspace,
-    ):
+    with zipping(str(path), settings, as_json=for_programs), _workspace_of(path, settings) as workspace:
         try:
             if discard:
                 print("discarded" if part_file.is_begun(path) else "there is nothing to discard")
@@ -60,6 +57,8 @@ def zip_to_file(
             return stopped.status
         finally:
             workspace.over = not part_file.is_begun(path)
+            if workspace.over:
+                part_file.discard(path)  # a crash may have left its note, when it had its name
     print(json.dumps(saved._asdict()) if for_programs else saved)
     return 0
 
@@ -174,6 +173,17 @@ def _shown(opened: Opened, start: int, line: StatusLine) -> Callable[[int], None
         line.show(status, length / size)
 
     return written
+
+
+@contextmanager
+def _workspace_of(path: Path, settings: Settings) -> Iterator[Workspace]:
+    """That of the file, whatever is to be in it: of a file that is begun anew nothing else is left behind."""
+    try:
+        name = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()
+        with workspaces.kept(settings.state_dir, name) as workspace:
+            yield workspace
+    except WorkspaceTaken as error:
+        raise CannotSave(f"{path}: another process is making it") from error
 
 
 @contextmanager
