@@ -288,8 +288,9 @@ async def test_two_commands_at_one_file(stub: LyingS3, on_stub: Environment, tmp
             done = await ran(on_stub, tmp_path, "zip", source, "a.zip")
             assert done == (1, b"", "bucketzip: a.zip: another process is making it\n")
         elsewhere = {**on_stub, "BUCKETZIP_STATE_DIR": str(tmp_path / "elsewhere")}
-        done = await ran(elsewhere, tmp_path, "zip", "s3://stub/b", "a.zip")
-        assert done == (1, b"", "bucketzip: a.zip.part: another process is writing it\n")
+        for discard in ([], ["--discard"]):
+            done = await ran(elsewhere, tmp_path, "zip", "s3://stub/b", "a.zip", *discard)
+            assert done == (1, b"", "bucketzip: a.zip.part: another process is writing it\n")
 
 
 async def test_a_full_disk_is_one_clear_line_and_the_part_stays(
