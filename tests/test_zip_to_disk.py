@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from bucketzip.embedded import EmbeddedS3
+from bucketzip.local.part_file import discard
 from tests.bucket import Bucket
 from tests.command import Done, Running, begun, installed, ran
 from tests.faults import lies
@@ -328,10 +329,26 @@ async def test_content_that_is_not_what_s3_told(stub: LyingS3, on_stub: Environm
     assert done.status == 1
     assert "s3://stub/g: CRC-32 " in done.said
     done = await ran(on_stub, tmp_path, "zip", "s3://stub/g", "a.zip")
-    assert (done.status, done.said) == (0, "a.zip.part: it is of an archive of other content, so it is begun anew\n")
+    assert (done.status, done.said) == (0, "")
     with zipfile.ZipFile(tmp_path / "a.zip") as opened:
         assert opened.testzip() is None
     assert not list((tmp_path / STATE).iterdir())
+
+
+async def test_content_that_is_not_what_was_read_before(
+    stub: LyingS3, on_stub: Environment, tmp_path: Path, digest: str
+) -> None:
+    """It may be wrong in the file as well: the next run goes on with none of it."""
+    await stopped(stub, on_stub, tmp_path)
+    discard(tmp_path / "a.zip")  # as if "a" had been read, and nothing been safe
+    stub.on(gets("a"), lies.other_bytes(8 * MIB + 5))
+    done = await ran(on_stub, tmp_path, "zip", "s3://stub/", "a.zip")
+    assert done.status == 1
+    assert "s3://stub/a: CRC-32 " in done.said
+    stub.stop_lying()
+    done = await ran(on_stub, tmp_path, "zip", "s3://stub/", "a.zip")
+    assert (done.status, done.said) == (0, "")
+    assert_whole(tmp_path, digest)
 
 
 async def test_a_note_that_a_crash_has_left_behind_goes(on_stub: Environment, tmp_path: Path, digest: str) -> None:

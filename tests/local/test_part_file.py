@@ -124,6 +124,14 @@ def test_of_a_note_cut_anywhere_what_is_whole_counts(end: bytes, tmp_path: Path)
             assert path.stat().st_size == whole
 
 
+def test_dropped_it_begins_anew(tmp_path: Path) -> None:
+    begin_compressed(tmp_path / "a.zip", b"one", b"two")
+    with opened(tmp_path / "a.zip", COMPRESSED) as part:
+        part.drop()
+    with opened(tmp_path / "a.zip", COMPRESSED) as part:
+        assert (part.length, part.checkpoints, part.why_anew) == (0, (), None)
+
+
 def test_finished_it_has_its_name_and_nothing_is_left(tmp_path: Path) -> None:
     with opened(tmp_path / "a.zip") as part:
         part.write(b"whole")

@@ -24,7 +24,9 @@ async def becoming(
         try:
             yield part
         except ContentMismatch:
-            await opened.keep_refuted()  # the next run will not trust it, and so make another archive
+            # Nobody knows which of the two was wrong, what was known or what was read and is in the file.
+            await opened.keep_refuted()
+            await asyncio.to_thread(part.drop)
             raise
         finally:
             line.clear()

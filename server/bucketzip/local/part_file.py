@@ -70,6 +70,12 @@ class PartFile:
                 crc = crc32(os.pread(self._file, min(READ_BYTES, stop - at), at), crc)
         return crc
 
+    def drop(self) -> None:
+        """Nothing of it is of any use."""
+        with _told(self.path):
+            os.ftruncate(self._file, 0)
+            self._note.begin(NOTHING._replace(of=self._of))
+
     def finish(self, *, replace: bool) -> None:
         """It is whole: give it its name, durably. Raises CannotSave where that has been taken meanwhile."""
         with _told(self.destination):
