@@ -171,6 +171,29 @@ async def test_a_file_goes_on_where_it_was_stopped(
     assert done.said == f"going on after {safe:,} bytes, which hold {content:,} of {SOURCE_BYTES:,}\n"
 
 
+async def test_one_that_is_whole_but_has_no_name_reads_nothing_more(
+    stub: LyingS3, on_stub: Environment, tmp_path: Path, whole: bytes
+) -> None:
+    """Its name was taken meanwhile; a crash in that moment leaves the same."""
+    Stall(stub, "z.bin", 0)
+    arguments = (*ZIP[:-2], "--json")
+    async with begun({**on_stub, "BUCKETZIP_S3_STALL_SECONDS": "1"}, tmp_path, *arguments) as running:
+        while not (tmp_path / "a.zip.part").exists():
+            assert running.process.returncode is None, await running.done()
+            await asyncio.sleep(0.02)
+        (tmp_path / "a.zip").write_text("mine")
+        stub.stop_lying()
+        done = await running.done()
+    assert (done.status, done.said) == (1, "bucketzip: a.zip: File exists\n")
+    assert noted(tmp_path) == len(whole)
+    (tmp_path / "a.zip").unlink()
+    stub.requests.clear()
+    done = await ran(on_stub, tmp_path, *arguments)
+    assert json.loads(done.out)["from_byte"] == len(whole)
+    assert not stub.counts["GetObject"]
+    assert_made(tmp_path, whole)
+
+
 async def test_of_other_objects_it_is_begun_anew(stub: LyingS3, on_stub: Environment, tmp_path: Path) -> None:
     await stopped(stub, on_stub, tmp_path, signal.SIGKILL)
     stub.objects.put("in/a.txt", TEXT[5:])
