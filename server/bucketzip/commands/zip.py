@@ -18,6 +18,7 @@ from bucketzip.jobs.ports import IfExists
 from bucketzip.logs import configure
 from bucketzip.plan.request import ArchiveRequest, ZipRequest
 from bucketzip.terminal import StatusLine
+from bucketzip.wording import mistake
 
 SETTINGS = (
     "memory_bytes",
@@ -189,11 +190,10 @@ def _request(model: type[M], options: argparse.Namespace, **more: Any) -> M:
             {"sources": sources, **{name: value for name, value in fields.items() if value is not None}, **more}
         )
     except ValidationError as error:
-        raise CommandError("\n".join(_said(each["loc"], each["msg"]) for each in error.errors())) from error
+        raise CommandError("\n".join(_said(each["loc"], mistake(each["msg"])) for each in error.errors())) from error
 
 
 def _said(location: tuple[int | str, ...], message: str) -> str:
-    message = message.removeprefix("Value error, ")
     if location[:1] in {("destination",), ()} or location[2:] == ("url",):
         return message  # it says what it is about
     return f"{_spelt(str(location[2] if location[0] == 'sources' else location[0]))}: {message}"
