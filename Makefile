@@ -44,8 +44,8 @@ wheelhouse: $(INSTALLED) ## everything that the image installs by pip, in build/
 ami: wheelhouse $(IMAGE_TOOLS)/installed ## build the image on AWS, with a Packer and credentials of yours (ARCH=arm64, REGION=)
 	@PATH="$(abspath $(IMAGE_TOOLS))/bin:$$PATH" $(BIN)/python packer/ami.py $(or $(ARCH),amd64) $(or $(REGION),us-east-1) $(ARGS)
 
-chaos: $(INSTALLED) ## kill the server at hundreds of random moments (SEEDS=500)
-	SEEDS=$(or $(SEEDS),500) AWAY_SECONDS=60 $(BIN)/pytest -n $(WORKERS) tests/jobs/test_chaos.py $(ARGS)
+chaos: $(INSTALLED) ## kill the server and the command at hundreds of random moments (SEEDS=500)
+	SEEDS=$(or $(SEEDS),500) AWAY_SECONDS=60 $(BIN)/pytest -n $(WORKERS) tests/jobs/test_chaos.py tests/test_zip_compressed.py $(ARGS)
 
 lint: $(INSTALLED) ## style, and which package may import which
 	$(BIN)/ruff check
