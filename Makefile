@@ -9,8 +9,6 @@ IMAGE_PACKAGES := $(shell sed 's/\#.*//' tests/image/apt-packages.txt)
 TEST_PACKAGES := $(shell sed 's/\#.*//' tests/apt-packages.txt)
 # Of pytest. Twice the cores of a small machine: for half of their time tests wait, for S3, clients and the disk.
 WORKERS := 4
-# Without bytecode each of them would compile all of it, each time.
-unexport PYTHONDONTWRITEBYTECODE
 # Other S3 servers that tests talk to, and a class that ours stands in for, each in an environment of its own: what they
 # need does not go together. NAME.overrides, where there is one, says what of that is not needed here.
 SERVERS := localstack swift s3-simple-compress
