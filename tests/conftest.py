@@ -1,5 +1,6 @@
 """What every test starts from: an environment without AWS in it, and a real S3 server started once a run."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Iterator
 
@@ -15,6 +16,12 @@ from tests.readers.readers import ArchiveReaders
 from tests.servers.localstack import running_localstack
 from tests.servers.s3_server import S3Server
 from tests.servers.swift import running_swift
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: looking for garbage in it, again and again, would take a tenth of the run."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

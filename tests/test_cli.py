@@ -405,7 +405,7 @@ async def test_an_idle_connection_does_not_hold_up_the_end(s3_server: EmbeddedS3
 def test_ctrl_c_while_it_starts(s3_server: EmbeddedS3, tmp_path: Path) -> None:
     """While it waits for credentials, here from one that takes connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        silent.settimeout(20)
+        silent.settimeout(120)
         waiting = {
             "AWS_ACCESS_KEY_ID": "",
             "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://127.0.0.1:{silent.getsockname()[1]}/",
@@ -414,5 +414,5 @@ def test_ctrl_c_while_it_starts(s3_server: EmbeddedS3, tmp_path: Path) -> None:
             connection, _ = silent.accept()
             with connection:
                 server.process.send_signal(signal.SIGINT)
-                assert server.process.wait(30) == 128 + signal.SIGINT
+                assert server.process.wait(120) == 128 + signal.SIGINT
             assert server.log == ""

@@ -16,6 +16,7 @@ from blockbuster import blockbuster_ctx
 from bucketzip.app import build_app
 from bucketzip.commands.tls import Certificate
 from bucketzip.settings import Settings
+from bucketzip.state import scrypt
 from bucketzip.web import keys
 from bucketzip.web.middleware import AccessLogger, unexpected
 
@@ -99,6 +100,9 @@ async def serving(
     """
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(
+        scrypt, "LOG2_N", 4
+    )  # else a secret takes 50 ms, and each server makes one; tests/state has those
     app = build_app(Settings(port=0, state_dir=state, drain_seconds=0, trusted_cidrs=trusted_cidrs, **settings))
     answers: list[Answer] = []
 
