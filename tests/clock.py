@@ -1,7 +1,7 @@
-"""A clock that stands still until the test moves it: seconds pass in no time, and none passes on a machine that is slow.
+"""A clock that stands still until the test moves it: what waits takes no time, and a slow machine is not late.
 
-It is the event loop's own, so all timers of the loop go by it: those of the server and those of the test. What goes over
-sockets takes no time at all by it. Wait for that with `until`, since `asyncio.sleep` would never end.
+It is the event loop's own, so all timers of the loop go by it: those of the server and those of the test. What goes
+over sockets takes no time at all by it. Wait for that with `until`, since `asyncio.sleep` would never end.
 """
 
 import asyncio
