@@ -89,9 +89,9 @@ async def test_so_it_is_for_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         with standing_still() as clock:
             for numbers in (iter(range(1, 61)), iter(range(61, 161))):
                 found, asked = len(refused), stub.counts[operation]
-                workers = [asyncio.create_task(work(numbers)) for _ in range(16)]
-                await clock.run(lambda: all(each.done() for each in workers), idle=lambda: stub.pausing == gate._inside)
-                await asyncio.gather(*workers)
+                sent = asyncio.gather(*(work(numbers) for _ in range(16)))
+                await clock.run(sent.done, idle=lambda: stub.pausing == gate._inside)
+                await sent
         assert (len(refused) - found) / (stub.counts[operation] - asked) < 0.15
         assert len(await multipart.listed(upload)) == 160
 
