@@ -315,13 +315,13 @@ async def test_slow_but_steady() -> None:
         port = server.sockets[0].getsockname()[1]
         stub.objects.put("key", b"dripping", etag='"e"')
         environment = {**of_stub(stub), "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{port}"}
-        async with reading(environment, stall_seconds=10, hedging=0) as reader:
+        async with reading(environment, stall_seconds=3, hedging=0) as reader:
             read = reader.start(stubbed(stub, "key"))
             await eventually(lambda: any(connection.got_bytes for connection in reader.reader._busy))
             (connection,) = reader.reader._busy
             with standing_still() as clock:
                 for byte in b"dripping":
-                    await clock.move(8)
+                    await clock.move(2.5)
                     assert not connection.moved
                     come.put_nowait(bytes([byte]))
                     await clock.until(lambda: connection.moved)
