@@ -478,15 +478,22 @@ async def test_an_object_that_vanished_at_once(stub: LyingS3, uploads: S3Multipa
 async def test_copying_and_completing_may_take_long(
     stub: LyingS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "READ_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(client, "READ_TIMEOUT_SECONDS", 2.0)
     for operation in ("UploadPartCopy", "CompleteMultipartUpload"):
-        stub.on(does(operation), lies.slow_first_byte(0.5))
+        stub.on(does(operation), lies.slow_first_byte(5))
     planned = source(stub, "key")
     content = Synthetic(6 * MIB, 1).read(0, 6 * MIB)
-    async with uploading(of_stub(stub), tmp_path) as uploads:
+
+    async def made() -> None:
         upload = await uploads.create(TO, REPLACE, TOKEN)
         done = await uploads.copy(upload, 1, planned, (0, 6 * MIB), whole=True)
         await complete(uploads, upload, [(1, done)], content)
+
+    async with uploading(of_stub(stub), tmp_path) as uploads:
+        with standing_still() as clock:
+            making = asyncio.create_task(made())
+            await clock.run(making.done, idle=lambda: stub.pausing > 0)
+            await making
     assert (stub.counts["UploadPartCopy"], stub.counts["CompleteMultipartUpload"]) == (1, 1)
 
 
