@@ -91,13 +91,13 @@ def synthetic_bytes(seed: int, start: int, stop: int) -> bytes:
         return b""
     twice = memoryview(_random_block_twice(seed))
     first, last = start // BLOCK_BYTES, (stop - 1) // BLOCK_BYTES
-    blocks = bytearray()
+    pieces: list[bytes | memoryview] = []
     for number in range(first, last + 1):
         turn = number * STRIDE % TURNS
-        blocks += number.to_bytes(STAMP_BYTES, "little")
-        blocks += twice[turn + STAMP_BYTES : turn + BLOCK_BYTES]
+        pieces += number.to_bytes(STAMP_BYTES, "little"), twice[turn + STAMP_BYTES : turn + BLOCK_BYTES]
+    blocks = b"".join(pieces)
     begin = start - first * BLOCK_BYTES
-    return bytes(memoryview(blocks)[begin : begin + stop - start])
+    return blocks[begin : begin + stop - start]
 
 
 @cache
