@@ -1,6 +1,7 @@
 """The command: what it says, what it refuses, and how it ends."""
 
 import asyncio
+import errno
 import io
 import json
 import os
@@ -116,6 +117,34 @@ def test_version() -> None:
     told = json.loads(run("version", "--json")[1])
     assert told["version"] == __version__
     assert set(told) == {"version", "python", "isal", "platform"}
+
+
+COMMANDS_THAT_PRINT = (("version",), ("doctor", "--endpoint", "http://127.0.0.1:1"))
+
+
+@pytest.mark.parametrize("arguments", COMMANDS_THAT_PRINT)
+def test_a_reader_that_leaves_ends_it_quietly(arguments: tuple[str, ...]) -> None:
+    """As `| head` does."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        assert printed_to(write, *arguments) == (128 + signal.SIGPIPE, "")
+    finally:
+        os.close(write)
+
+
+@pytest.mark.parametrize("arguments", COMMANDS_THAT_PRINT)
+def test_output_that_cannot_be_written_is_one_clear_line(arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        assert printed_to(full.fileno(), *arguments) == (1, f"bucketzip: [Errno 28] {os.strerror(errno.ENOSPC)}\n")
+
+
+def printed_to(descriptor: int, *arguments: str) -> tuple[int, str]:
+    """Exit status and errors: the interpreter's end is a part of it, so it takes a process."""
+    done = subprocess.run(
+        [COMMAND, *arguments], stdout=descriptor, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    return done.returncode, done.stderr
 
 
 def test_help_teaches_every_setting() -> None:

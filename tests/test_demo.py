@@ -1,5 +1,6 @@
 """`make demo` does what it says, and leaves nothing behind however it ends."""
 
+import asyncio
 import os
 import re
 import signal
@@ -12,6 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from bucketzip.demo import planned
+from tests.faults import lies
+from tests.faults.lying_s3 import LyingS3, lists
+from tests.web.serving import serving, stub_environment
 
 pytestmark = pytest.mark.timeout(180)  # it starts three programs, and uploads hundreds of files
 
@@ -110,6 +116,24 @@ def test_it_shows_the_main_job_whatever_the_environment(tmp_path: Path) -> None:
         assert re.search(r"all [\d,]+ entries have their right CRC$", running.fact("checked") or "")
         assert len(running.said.splitlines()) <= 12
         running.assert_gone()
+
+
+@pytest.mark.parametrize("end", ["ready", "failed"])
+async def test_a_plan_that_takes_long_is_waited_for(
+    end: str, stub: LyingS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow disk S3 takes longer to copy the large objects than an answer waits."""
+    stub.objects.put("a", b"1")
+    stub.on(lists(), lies.slow_first_byte(0.3) if end == "ready" else lies.access_denied())
+    async with serving(stub_environment(stub.endpoint_url), tmp_path, monkeypatch, planning_wait_seconds=0) as server:
+        _, link = await server.ask("s3://stub/")
+        assert link["state"] == "planning"
+        waiting = asyncio.to_thread(planned, link, server.base, {})
+        if end == "ready":
+            assert (await waiting)["entries"] == 1
+        else:
+            with pytest.raises(SystemExit, match=r"demo: the archive could not be planned: .*AccessDenied"):
+                await waiting
 
 
 @pytest.mark.parametrize("moment", ["while the server starts", "while it uploads", "while it downloads"])

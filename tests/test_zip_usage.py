@@ -28,6 +28,8 @@ def test_help_teaches_by_examples() -> None:
         (("s3://in/", "http://out/a.zip"), "a destination is written s3://bucket/key, not 'http://out/a.zip'"),
         (("in/", "a.zip"), "a source is written s3://bucket/key, not 'in/'"),
         (("s3://in/", "."), ". is a folder: name a file in it"),
+        (("s3://in/", "none/a.zip"), "none/a.zip: there is no folder none, make it first"),
+        (("s3://in/", "/dev/null", "--if-exists", "replace"), "/dev/null is a device or a pipe: make the archive `-`"),
         (("s3://in/", "a.zip", "--acl", "private"), "--acl: only for an s3:// destination"),
         (("s3://in/", "-", "--tag", "a=b"), "--tag: only for an s3:// destination"),
         (("s3://in/", "a.zip", "--if-exists", "rename"), "--if-exists rename: only for an s3:// destination"),

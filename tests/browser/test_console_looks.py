@@ -70,12 +70,12 @@ async def test_asking(browser: Browser, stub: LyingS3, stub_server: Server) -> N
         await visitor.choose("in/")
         await visitor.press("Archive to…")
         await assert_fine(visitor.page)
-        await visitor.press("Cancel")
+        await visitor.answer("Cancel")
         await visitor.press("Download")
-        await visitor.press("Download")
+        await visitor.answer("Download")
         await expect(visitor.page.get_by_text("is on its way")).to_be_visible()
         await assert_fine(visitor.page)
-        await visitor.press("Done")
+        await visitor.answer("Done")
         await visitor.open("Links")
         await expect(visitor.page.get_by_text("ready", exact=True)).to_be_visible()
         await assert_fine(visitor.page)
@@ -83,28 +83,27 @@ async def test_asking(browser: Browser, stub: LyingS3, stub_server: Server) -> N
 
 async def test_archives(browser: Browser, stub: LyingS3, stub_server: Server) -> None:
     fill(stub, {"video.mp4": 12 * MIB})
-    sending = Moment(stub, sends("running.zip"), done=False)
+    Moment(stub, sends("running.zip"), done=False)
     async with visiting(browser, stub_server) as visitor:
         page = visitor.page
         await visitor.arrive()
         await visitor.open("Archives")
         await expect(page.get_by_text("No archives yet")).to_be_visible()
-        await page.get_by_role("link", name="Browse").click()
+        await page.get_by_role("link", name="Browse", exact=True).click()
         await visitor.open("stub")
         await visitor.choose("in/")
-        for key in ("done.zip", "running.zip"):
-            await page.get_by_role("link", name="Browse").click()
+        for key, state in (("done.zip", "succeeded"), ("running.zip", "running")):
+            await page.get_by_role("link", name="Browse", exact=True).click()
             await visitor.press("Archive to…")
             await page.get_by_label("Key").fill(key)
-            await visitor.press("Archive")
+            await visitor.answer("Archive")
             await visitor.at("Archives")
-        await sending.come()
-        await expect(page.get_by_text("running", exact=True)).to_be_visible()
+            await expect(visitor.job(key).get_by_text(state, exact=True)).to_be_visible()
         await page.get_by_text("Details", exact=True).click()
         await assert_fine(page)
         await visitor.press("Cancel running.zip")
-        await visitor.press("Cancel the archive")
-        await expect(page.get_by_text("cancelled", exact=True)).to_be_visible()
+        await visitor.answer("Cancel the archive")
+        await expect(visitor.job("running.zip").get_by_text("cancelled", exact=True)).to_be_visible()
 
 
 async def test_the_server(browser: Browser, stub_server: Server) -> None:

@@ -212,6 +212,13 @@ async def test_real_server(s3_server: EmbeddedS3, bucket: Bucket) -> None:
         # botocore takes what is no XML for an internal error.
         (edited((r"</?ListBucketResult[^>]*>", "")), S3Error, "status 500"),
         (edited((r"(?s)<.*", "<html>Please log in<br></html>")), S3Error, "status 500"),
+        # And what is XML, or nothing at all, for an answer without objects.
+        (edited((r"(?s)<.*", "<html>Please log in</html>")), S3Error, "no listing"),
+        (edited((r"(?s)<.*", "")), S3Error, "no listing"),
+        (edited((r"<IsTruncated>[^<]*</IsTruncated>", "")), S3Error, "no listing"),
+        (edited((r"<Key>[^<]*</Key>", "")), S3Error, "without 'Key'"),
+        (edited((r"<Key>in/", "<Key>elsewhere/")), S3Error, "S3 lists 'elsewhere/"),
+        (edited((r"<Size>", "<Size>-")), S3Error, " of -"),
     ],
 )
 @pytest.mark.parametrize("split", [False, True])
@@ -236,6 +243,20 @@ async def test_a_page_that_fails(
     assert said in message
     assert len(got) < 1350
     assert got == by_bytes(got)
+
+
+ETAG = "<ETag>[^<]*</ETag>"
+
+
+@pytest.mark.parametrize("etag", ["", '""', 'W/"5f"', '"5f\r\nx-amz-acl: public-read"', f'"{"5f" * 130}"'])
+async def test_an_etag_that_pins_nothing(stub: LyingS3, catalog: S3Catalog, etag: str) -> None:
+    """Nobody would notice that an object was changed between two reads of it."""
+    fill(stub, ["in/key"])
+    stub.on(lists(), edited((ETAG, f"<ETag>{etag}</ETag>")))
+    message = await fails_with(S3Error, keys_of(catalog, prefix="in/"))
+    assert message.startswith("s3://stub/in/key: S3 tells no strong ETag of it")
+    stub.objects.put("in/key", b"")
+    assert await keys_of(catalog, prefix="in/") == ["in/key"], "of which nothing is read"
 
 
 @pytest.mark.parametrize("split", [False, True])
@@ -351,6 +372,14 @@ async def test_look(
     mtime = int(stored.last_modified.timestamp())
     assert await catalog.look("stub", "a key") == Listed("a key", 5, stored.etag, mtime, archived=archived, crc=crc)
     assert stub.requests[0].headers["x-amz-checksum-mode"] == "ENABLED"
+
+
+@pytest.mark.parametrize("name", ["ETag", "Last-Modified", "Content-Length"])
+async def test_look_at_what_tells_too_little(stub: LyingS3, catalog: S3Catalog, name: str) -> None:
+    fill(stub, ["key"])
+    stub.on(heads(), lies.header(name, None))
+    message = await fails_with(S3Error, catalog.look("stub", "key"))
+    assert message == f"s3://stub/key: S3 says that it is there, but not its '{name.replace('-', '')}'"
 
 
 async def test_look_at_a_version(stub: LyingS3, catalog: S3Catalog) -> None:

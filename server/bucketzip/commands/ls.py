@@ -2,9 +2,6 @@
 
 import argparse
 import asyncio
-import os
-import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -81,16 +78,11 @@ def run(options: argparse.Namespace) -> int:
     lines: Lines = JsonLines(options) if options.json else TextLines(options)
     request = _request(options)
     try:
-        status = asyncio.run(interruptible(_told(request, settings, lines)))
-        sys.stdout.flush()
+        return asyncio.run(interruptible(_told(request, settings, lines)))
     except Interrupted as stopped:
         return stopped.status
-    except BrokenPipeError:  # `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where the interpreter flushes to at its end
-        return 128 + signal.SIGPIPE
     except BucketzipError as error:
         raise CommandError(printable(str(error)), FAILED) from error
-    return status
 
 
 def _request(options: argparse.Namespace) -> ZipRequest | None:

@@ -56,6 +56,8 @@ def working_in(settings: Settings, *, verb: str = "start", status: int = FAILED)
         yield
     except BucketzipError as error:
         raise CommandError(str(error), status) from error
+    except BrokenPipeError:  # who reads what is printed has left
+        raise
     except (OSError, sqlite3.Error) as error:
         where = f" in {settings.state_dir}" if isinstance(error, sqlite3.Error) else ""
         raise CommandError(f"cannot {verb}: {error}{where}", status) from error

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from bucketzip.commands import CommandError
-from bucketzip.terminal import entries, printable
+from bucketzip.terminal import printable
 from bucketzip.verify import CannotVerify
 from bucketzip.verify.check import Checker
 from bucketzip.verify.compressed import CompressedChecker
@@ -15,6 +15,7 @@ from bucketzip.verify.manifest_json import Listing
 from bucketzip.verify.progress import Progress
 from bucketzip.verify.report import Report
 from bucketzip.verify.source import download_url, opened
+from bucketzip.wording import entries
 
 DIFFERS = 1
 

@@ -107,13 +107,23 @@ def run(options: argparse.Namespace) -> int:
         return zip_to_pipe(content, sys.stdout.fileno(), settings, line)
     if options.if_exists == "rename":
         raise CommandError("--if-exists rename: only for an s3:// destination")
-    path = Path(options.destination)
-    if path.is_dir() or not path.name:
-        raise CommandError(f"{options.destination} is a folder: name a file in it")
+    path = _file(options.destination)
     replace = options.if_exists == "replace"
     return zip_to_file(
         content, path, settings, line, replace=replace, for_programs=options.json, discard=options.discard
     )
+
+
+def _file(destination: str) -> Path:
+    """Where the archive goes; raises CommandError."""
+    path = Path(destination)
+    if path.is_dir() or not path.name:
+        raise CommandError(f"{destination} is a folder: name a file in it")
+    if not path.parent.is_dir():
+        raise CommandError(f"{destination}: there is no folder {path.parent}, make it first")
+    if path.exists() and not path.is_file():  # what is there would be replaced, by a file
+        raise CommandError(f"{destination} is a device or a pipe: make the archive `-`, and send that there")
+    return path
 
 
 def _add_content_options(group: "argparse._ArgumentGroup") -> None:

@@ -14,9 +14,10 @@ from bucketzip.errors import ContentMismatch
 from bucketzip.local import part_file
 from bucketzip.local.part_file import PartFile
 from bucketzip.local.saving import compress, pipe_compressed
-from bucketzip.terminal import StatusLine, amount, entries, pace
+from bucketzip.terminal import StatusLine, amount, pace
 from bucketzip.transfer.compressor import Compressor
 from bucketzip.transfer.opened import Opened
+from bucketzip.wording import entries
 
 STOPPED = "stopped: a compressed archive cannot go on where it stopped, so nothing of it is kept"
 LEAST_PACE_SECONDS = 1.0

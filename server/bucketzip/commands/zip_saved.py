@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from bucketzip.terminal import MIB, entries, printable
+from bucketzip.terminal import MIB, printable
+from bucketzip.wording import entries
 
 
 class Saved(NamedTuple):

@@ -26,8 +26,9 @@ from bucketzip.plan.remedies import as_options, remedied
 from bucketzip.plan.request import ZipRequest
 from bucketzip.settings import Settings
 from bucketzip.state import workspaces
-from bucketzip.terminal import StatusLine, amount, entries, pace
+from bucketzip.terminal import StatusLine, amount, pace
 from bucketzip.transfer.opened import Opened
+from bucketzip.wording import entries
 
 
 def zip_to_file(
