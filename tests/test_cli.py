@@ -26,7 +26,7 @@ from bucketzip.archive.layout import Layout
 from bucketzip.cli import main
 from bucketzip.commands import COMMANDS
 from bucketzip.embedded import EmbeddedS3
-from bucketzip.settings import PREFIX, Settings
+from bucketzip.settings import Settings
 from bucketzip.verify import manifest_json
 from tests.archive.rendering import Entry, archive_of, built, read_back
 from tests.bucket import Bucket
@@ -228,14 +228,14 @@ def test_all_mistakes_are_reported_at_once() -> None:
     lines = said.splitlines()
     assert len(lines) == 6, said
     for name, why in {
-        "PROT": "no such setting",
-        "PORT": "less than or equal to 65535, not '99999'",
-        "PUBLIC_URL": "https://zip.example.com, without a path, not 'zip.example.com'",
-        "TRUSTED_CIDRS": "is written 10.0.0.0/8,fd00::/8 (10.0.0.1/8 has host bits set), not '10.0.0.1/8'",
-        "MEMORY_BYTES": "not '64M'",
-        "LOG_LEVEL": "'debug', 'info', 'warning' or 'error', not 'loud'",
+        "BUCKETZIP_PROT": "no such setting",
+        "--port": "less than or equal to 65535, not '99999'",
+        "--public-url": "https://zip.example.com, without a path, not 'zip.example.com'",
+        "--trusted-cidrs": "is written 10.0.0.0/8,fd00::/8 (10.0.0.1/8 has host bits set), not '10.0.0.1/8'",
+        "BUCKETZIP_MEMORY_BYTES": "not '64M'",
+        "BUCKETZIP_LOG_LEVEL": "'debug', 'info', 'warning' or 'error', not 'loud'",
     }.items():
-        assert any(f"{PREFIX}{name}: " in line and why in line for line in lines), said
+        assert any(f"{name}: " in line and why in line for line in lines), said
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_a_variable_that_is_no_setting_is_refused_by_name() -> None:
 def test_processes_need_memory_each() -> None:
     status, _, said = run("serve", "--memory-bytes", str(32 * MIB), "--processes", "3")
     assert status == 2
-    assert said.startswith("bucketzip: BUCKETZIP_PROCESSES: memory_bytes must be at least 16777216 for each process")
+    assert said.startswith("bucketzip: --processes: memory_bytes must be at least 16777216 for each process")
 
 
 def test_a_port_in_use_is_one_clear_line(s3_server: EmbeddedS3, tmp_path: Path) -> None:

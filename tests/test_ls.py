@@ -96,7 +96,7 @@ def test_what_is_missing_is_named_and_is_a_failure_unless_skipped(call: Caller, 
     assert out.endswith("  MISSING.txt\n")
     assert said.splitlines() == [
         f"missing: {filled.url('none')}: there is no object and no folder {filled.url('none')}",
-        "1 missing: `bucketzip zip` refuses that, unless it is asked with --on-missing skip",
+        "1 missing: `bucketzip zip` refuses that; with --on-missing skip it makes what is listed here",
     ]
     assert call(*arguments, "--on-missing", "skip").status == 0
     told = as_objects(call(*arguments, "--json").out)

@@ -92,7 +92,7 @@ class MethodNotAllowed(BucketzipError):
 
 
 class RequestTooLarge(BucketzipError):
-    """The request body is too large."""
+    """The request body is over 1 MiB: name folders instead of all that is in them."""
 
     status = 413
     code = "request_too_large"

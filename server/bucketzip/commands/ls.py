@@ -23,6 +23,7 @@ from bucketzip.s3.listing import S3Catalog
 from bucketzip.s3.versions import Versions
 from bucketzip.settings import Settings
 from bucketzip.terminal import printable
+from bucketzip.wording import mistake
 
 FAILED = 1
 LOG_LEVEL = "warning"
@@ -98,7 +99,7 @@ def _request(options: argparse.Namespace) -> ZipRequest | None:
             {"sources": sources, **{name: value for name, value in fields.items() if value is not None}}
         )
     except ValidationError as error:
-        said = dict.fromkeys(each["msg"].removeprefix("Value error, ") for each in error.errors())
+        said = dict.fromkeys(mistake(each["msg"]) for each in error.errors())
         raise CommandError("\n".join(said)) from error
 
 

@@ -12,7 +12,7 @@ from bucketzip.plan.preview import Entry, Totals
 from bucketzip.terminal import printable
 from bucketzip.wording import entries
 
-SKIP = "`bucketzip zip` refuses that, unless it is asked with --on-missing skip"
+SKIP = "`bucketzip zip` refuses that; with --on-missing skip it makes what is listed here"
 
 
 class Lines(Protocol):
