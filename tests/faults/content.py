@@ -90,14 +90,13 @@ def synthetic_bytes(seed: int, start: int, stop: int) -> bytes:
     if start >= stop:
         return b""
     twice = memoryview(_random_block_twice(seed))
-    first, last = start // BLOCK_BYTES, (stop - 1) // BLOCK_BYTES
     pieces: list[bytes | memoryview] = []
-    for number in range(first, last + 1):
+    for number in range(start // BLOCK_BYTES, (stop - 1) // BLOCK_BYTES + 1):
+        first, last = max(0, start - number * BLOCK_BYTES), min(BLOCK_BYTES, stop - number * BLOCK_BYTES)
         turn = number * STRIDE % TURNS
-        pieces += number.to_bytes(STAMP_BYTES, "little"), twice[turn + STAMP_BYTES : turn + BLOCK_BYTES]
-    blocks = b"".join(pieces)
-    begin = start - first * BLOCK_BYTES
-    return blocks[begin : begin + stop - start]
+        pieces.append(number.to_bytes(STAMP_BYTES, "little")[first:last])
+        pieces.append(twice[turn + max(first, STAMP_BYTES) : turn + max(last, STAMP_BYTES)])
+    return b"".join(pieces)
 
 
 @cache
