@@ -82,10 +82,11 @@ async def test_cancelled_before_the_route_is_known() -> None:
 
 
 @asynccontextmanager
-async def silent_server() -> AsyncIterator[int]:
+async def silent_server(taken: asyncio.Event) -> AsyncIterator[int]:
     """Takes connections and never says a word; a TLS client waits for it in vain."""
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.set()
         with suppress(ConnectionError):
             await reader.read()
         writer.close()
@@ -94,22 +95,23 @@ async def silent_server() -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-async def test_cancelled_while_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with LyingS3(OBJECTS) as stub, silent_server() as port:
+async def test_cancelled_while_connecting() -> None:
+    taken = asyncio.Event()
+    async with LyingS3(OBJECTS) as stub, silent_server(taken) as port:
         environment = {**of_stub(stub), "AWS_ENDPOINT_URL_S3": f"https://127.0.0.1:{port}"}
         async with reading(environment) as reader:
             read = reader.start(stubbed(stub, "small"))
-            await asyncio.sleep(0.05)
+            await asyncio.wait_for(taken.wait(), 30)
             assert reader.reader.waiting == 1
             read.cancel()
             assert reader.reader.waiting == 0
             began = time.monotonic()
-        assert time.monotonic() - began < 1  # the reader's end waits for no handshake
+        assert time.monotonic() - began < pool.CONNECT_SECONDS / 2  # the reader's end waits for no handshake
 
 
 async def test_nobody_answers_the_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "CONNECT_SECONDS", 0.1)
-    async with LyingS3(OBJECTS) as stub, silent_server() as port:
+    async with LyingS3(OBJECTS) as stub, silent_server(asyncio.Event()) as port:
         environment = {**of_stub(stub), "AWS_ENDPOINT_URL_S3": f"https://127.0.0.1:{port}"}
         async with reading(environment, tries=2) as reader:
             message = await fails_with(S3Unreachable, reader.start(stubbed(stub, "small")).right())
@@ -254,7 +256,7 @@ async def test_idle_connections_make_room() -> None:
 
 
 async def test_an_endpoint_that_does_not_answer_holds_up_no_other() -> None:
-    async with silent_server() as port, two_stores(4, other_port=port) as (reader, one, _):
+    async with silent_server(asyncio.Event()) as port, two_stores(4, other_port=port) as (reader, one, _):
         route = reader.s3._routes["other"]
         reader.s3._routes["other"] = route._replace(tls=True)
         small = stubbed(one, "small")
