@@ -159,6 +159,28 @@ async def test_patience_has_an_end(stub: LyingS3, state: Path, start: Starts) ->
         await _undone(stub)
 
 
+async def test_patience_has_an_end_before_there_is_an_upload(stub: LyingS3, state: Path, start: Starts) -> None:
+    """What is done between two tries, to see whether S3 has begun one after all, is no progress."""
+    fill(stub, TWO)
+    stub.on(creates(), lies.internal_error())
+    async with start(state, job_patience_seconds=1) as client:
+        job = await client.failed()
+    assert job["error"]["code"] == "s3_error"
+    assert_nothing_left(stub)
+
+
+async def test_what_s3_does_not_take_is_not_tried_again(stub: LyingS3, state: Path, start: Starts) -> None:
+    """A storage class that it does not know, for example."""
+    fill(stub, TWO)
+    stub.on(creates(), lies.refuse(400, "InvalidStorageClass"))
+    async with start(state) as client:
+        job = await client.failed()
+    assert job["error"]["code"] == "s3_refused"
+    assert "InvalidStorageClass" in job["error"]["detail"]
+    assert stub.counts["CreateMultipartUpload"] == 1
+    assert_nothing_left(stub)
+
+
 async def test_s3_is_away_for_longer_than_anything_is_tried(
     stub: LyingS3, state: Path, start: Starts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -212,7 +212,8 @@ class JobRun:
 
     async def _begin(self, destination: Destination) -> None:
         """Begin the upload, so that it is found whatever happens in between."""
-        await self._forget_unheard()  # of an earlier try
+        if self._job.creating_at is not None:  # an earlier try. Without `_patience`, which would see progress
+            await self._tools.undo.unheard(self._job)
         await self._record(creating_at=time.time())
         try:
             upload = await self._tools.multipart.create(destination, requested.options(self._request), self._job.token)
