@@ -2,6 +2,7 @@
 
 Every contender makes one archive of the same files, which lie in the kernel's cache, and all cores are free for it. It
 is checked by Python's zipfile, which unpacks it. Nobody reads from S3 or sends anything here: the others could not.
+bucketzip also has rows with one core alone: they tell how it scales with cores.
 """
 
 import os
@@ -42,9 +43,9 @@ class _Round:
     out_bytes: int
 
 
-def _ours(level: str, threads: int) -> _Contender:
-    name = f"bucketzip {level}, {threads} thread{'s' * (threads > 1)}"
-    return _Contender(name, (sys.executable, "-m", "bench.deflating", "{root}", level, str(threads)))
+def _ours(level: str, cores: int) -> _Contender:
+    name = f"bucketzip {level}, {cores} core{'s' * (cores > 1)}"
+    return _Contender(name, (sys.executable, "-m", "bench.deflating", "{root}", level, str(cores)))
 
 
 def _contenders(peers: Sequence[str], levels: Sequence[str]) -> list[_Contender]:
@@ -55,7 +56,7 @@ def _contenders(peers: Sequence[str], levels: Sequence[str]) -> list[_Contender]
         "7z": _Contender("7z -mx1", ("7z", "a", "-tzip", "-mx1", "-bd", "{out}", ".")),
         "zipstream-ng": _Contender("zipstream-ng", (*python, "zipstream-ng", "{root}")),
     }
-    ours = [_ours(level, threads) for level in levels for threads in sorted({1, _CORES})]
+    ours = [_ours(level, cores) for level in levels for cores in sorted({1, _CORES})]
     return [known[_BASE], *ours, *(known[name] for name in peers if name in known and name != _BASE)]
 
 

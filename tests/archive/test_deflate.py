@@ -1,6 +1,9 @@
 """Blocks of deflate make one stream, that of their content alone, and it hardly grows."""
 
+import argparse
+import inspect
 import random
+import typing
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -13,7 +16,7 @@ from bucketzip.archive import deflate
 from bucketzip.archive.compressed_formats import is_compressed
 from bucketzip.archive.deflate import BLOCK_BYTES, DICTIONARY_BYTES, bound, compress, shrinks, wrap
 
-LEVELS = [1, 2, 3, 4, 6]  # all of isal's, and two of zlib-ng's
+LEVELS = [1, 2, 3, 4, 6]  # all of isal's, and two of libdeflate's and zlib-ng's
 BORDERS = [0, 1, 65_535, 65_536, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 2 * BLOCK_BYTES, 2 * BLOCK_BYTES + 1]
 KINDS = ["zeros", "random", "text", "mixed"]
 
@@ -60,8 +63,13 @@ def test_a_stream_is_its_content_and_within_its_bound(kind: str, level: int) -> 
         assert len(squeezed) <= bound(size)
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.binary(max_size=2000), st.sampled_from(KINDS), st.integers(0, BLOCK_BYTES + 1000), st.sampled_from(LEVELS))
+@settings(max_examples=60, deadline=None)
+@given(
+    st.binary(max_size=2000),
+    st.sampled_from(KINDS),
+    st.one_of(st.integers(0, 5000), st.integers(BLOCK_BYTES - 1000, BLOCK_BYTES + 1000)),
+    st.integers(deflate.LEAST_LEVEL, deflate.STRONGEST_LEVEL),
+)
 def test_any_content_comes_back(front: bytes, kind: str, size: int, level: int) -> None:
     data = (front + content(kind))[:size]
     squeezed = stream(data, level)
@@ -95,14 +103,27 @@ def test_blocks_are_the_same_whoever_compresses_them(level: int) -> None:
 def test_blocks_cost_next_to_nothing(level: int) -> None:
     """By their dictionaries: without them a block would have nothing to refer to at its start."""
     data = content("text")
-    assert len(stream(data, level)) < len(compress(data, level=level, last=True)) * 1.002
+    in_one_go = compress(data[1:], level=level, dictionary=data[:1], last=True)
+    assert len(stream(data, level)) < len(in_one_go) * 1.002
 
 
-def test_every_level_there_is_works_and_the_strong_ones_are_smaller() -> None:
-    data = content("text")[:100_000]
-    made = {level: stream(data, level) for level in range(deflate.LEAST_LEVEL, deflate.STRONGEST_LEVEL + 1)}
-    assert {inflated(each) for each in made.values()} == {data}
-    assert len(made[9]) <= len(made[6]) < len(made[3]) < len(made[1])
+def test_a_higher_level_is_smaller_for_whole_contents_and_for_blocks() -> None:
+    levels = range(deflate.LEAST_LEVEL, deflate.STRONGEST_LEVEL + 1)
+    text = "".join(map(inspect.getsource, (argparse, inspect, typing))).encode()[:BLOCK_BYTES]
+    whole = [compress(text, level=level, last=True) for level in levels]
+    assert {inflated(each) for each in whole} == {text}
+    before, block = text[:DICTIONARY_BYTES], text[DICTIONARY_BYTES:]
+    parts = [compress(block, level=level, dictionary=before, last=False) for level in levels]
+    for lengths in ([*map(len, whole)], [*map(len, parts)]):
+        assert lengths == sorted(set(lengths), reverse=True)
+
+
+def test_a_block_that_ends_a_longer_content_follows_from_its_dictionary() -> None:
+    """It is no content of its own, which another library may compress."""
+    data = content("text")[: DICTIONARY_BYTES // 2]
+    for level in LEVELS:
+        alone = compress(data, level=level, last=True)
+        assert len(compress(data, level=level, dictionary=data, last=True)) < len(alone) / 4
 
 
 def test_what_does_not_shrink_is_seen() -> None:

@@ -22,6 +22,8 @@ MIB = 1 << 20
 MANY = 10_000
 PAGE = 1000
 SEEN = 4000
+SHIFTED = 300
+SHIFTED_NAMED = 200
 LAID_OUT = """
     most => [...document.querySelectorAll("tbody tr")]
         .filter(row => row.checkVisibility({contentVisibilityAuto: true})).length <= most
@@ -102,12 +104,21 @@ async def test_what_is_chosen_is_downloaded(browser: Browser, server: Server, bu
         assert await listed_by_unzip(tmp_path / "chosen.zip") == wanted
 
         url = await page.get_by_role("dialog").get_by_label("Link", exact=True).input_value()
+        copy = page.get_by_role("button", name="Copy the link to chosen.zip")
+        await copy.click()
+        await expect(page.get_by_role("dialog").get_by_role("status")).to_contain_text("The link is copied")
+        await expect(copy).to_be_focused()
         await visitor.answer("Done")
+        await page.get_by_role("searchbox").press("Control+V")
+        await expect(page.get_by_role("searchbox")).to_have_value(url)
+        await visitor.press("Clear")
+        await expect(page.get_by_role("heading", name="b", exact=True)).to_be_focused()
         await visitor.open("Links")
         await expect(page.get_by_role("listitem")).to_contain_text(["5 entries"])
         await visitor.press("Revoke the link to chosen.zip")
         await visitor.answer("Revoke the link")
         await expect(page.get_by_role("listitem").get_by_text("revoked", exact=True)).to_be_visible()
+        await expect(page.get_by_role("listitem")).to_be_focused()
         assert (await server.error(url))[0] == 410
 
 
@@ -159,10 +170,14 @@ async def test_an_archive_is_cancelled(browser: Browser, stub: LyingS3, stub_ser
         await visitor.press("Cancel a.zip")
         await visitor.answer("Leave it")
         await expect(visitor.job(KEY).get_by_text("running", exact=True)).to_be_visible()
+        async with page.expect_response("**/archives?*"):
+            pass
+        await expect(page.get_by_role("button", name="Cancel a.zip")).to_be_focused()
         await visitor.press("Cancel a.zip")
         await visitor.answer("Cancel the archive")
         await expect(visitor.job(KEY).get_by_text("cancelled", exact=True)).to_be_visible()
         await expect(page.get_by_role("button", name="Cancel a.zip")).to_have_count(0)
+        await expect(visitor.job(KEY)).to_be_focused()
     assert_nothing_left(stub)
 
 
@@ -201,9 +216,15 @@ async def test_a_folder_of_ten_thousand(browser: Browser, stub: LyingS3, stub_se
         await expect(end).to_have_text(f"{SEEN:,} items, and there are more")
         await expect(page.locator("tbody tr")).to_have_count(SEEN)
         await page.wait_for_function(LAID_OUT, arg=2 * PAGE)  # the others, when they come into sight
+        await visitor.choose("00000")
+        await page.get_by_role("checkbox", name=f"Choose {SHIFTED - 1:05}", exact=True).click(modifiers=["Shift"])
+        chosen = page.get_by_role("region", name="Chosen")
+        await chosen.get_by_text(f"{SHIFTED} objects, {SHIFTED} bytes").click()
+        await expect(chosen.get_by_role("listitem")).to_have_count(SHIFTED_NAMED + 1)
+        await expect(chosen.get_by_role("listitem").last).to_have_text(f"and {SHIFTED - SHIFTED_NAMED} more")
         await page.get_by_role("checkbox", name="Choose all of this folder").click()
         await visitor.choose("03999")
-        await expect(page.get_by_role("region", name="Chosen")).to_contain_text(f"{MANY - 1:,} objects")
+        await expect(chosen).to_contain_text(f"{MANY - 1:,} objects")
 
         await page.get_by_role("searchbox").fill("0432")
         await expect(end).to_have_text("10 items")
@@ -250,7 +271,25 @@ async def test_it_is_used_without_a_mouse(browser: Browser, stub: LyingS3, stub_
         await expect(page.get_by_role("heading", name="stub")).to_be_focused()
         await page.get_by_role("checkbox", name="Choose all of in", exact=True).press("Space")
         await expect(page.get_by_role("region", name="Chosen")).to_contain_text("2 objects, 30 bytes")
-        await expect(page.locator("#announcer")).to_have_text("2 objects, 30 bytes chosen")
+        await expect(page.get_by_role("status")).to_contain_text("2 objects, 30 bytes chosen")
+
+
+async def test_many_links(browser: Browser, stub: LyingS3, trusting_server: Server) -> None:
+    fill(stub, {"a": 10})
+    for number in range(25):
+        await trusting_server.link("s3://stub/in/", filename=f"{number}.zip")
+    async with visiting(browser, trusting_server) as visitor:
+        links = visitor.page.get_by_role("listitem")
+        await visitor.open("Links")
+        await expect(links).to_have_count(20)
+        await visitor.press("Show more")
+        await expect(links).to_have_count(25)
+        await expect(links.nth(20)).to_be_focused()
+        await trusting_server.link("s3://stub/in/", filename="25.zip")
+        await expect(links.first).to_contain_text("25.zip")
+        names = [f"{number}.zip" for number in reversed(range(26))]
+        await expect(links.get_by_role("heading")).to_have_text(names)
+        await expect(visitor.page.get_by_role("button", name="Show more")).to_be_hidden()
 
 
 class Held:

@@ -159,14 +159,15 @@ async def test_patience_has_an_end(stub: LyingS3, state: Path, start: Starts) ->
         await _undone(stub)
 
 
-async def test_patience_has_an_end_before_there_is_an_upload(stub: LyingS3, state: Path, start: Starts) -> None:
-    """What is done between two tries, to see whether S3 has begun one after all, is no progress."""
+@pytest.mark.usefixtures("_no_back_off")
+async def test_it_ends_for_an_upload_that_cannot_be_begun_too(stub: LyingS3, state: Path, start: Starts) -> None:
+    """Between the tries S3 is asked for what they may have left, and that it answers is no luck."""
     fill(stub, TWO)
     stub.on(creates(), lies.internal_error())
     async with start(state, job_patience_seconds=1) as client:
         job = await client.failed()
     assert job["error"]["code"] == "s3_error"
-    assert_nothing_left(stub)
+    assert stub.counts["ListMultipartUploads"] > 1
 
 
 async def test_what_s3_does_not_take_is_not_tried_again(stub: LyingS3, state: Path, start: Starts) -> None:
@@ -285,7 +286,16 @@ async def test_a_state_that_is_locked_for_long_only_delays_it(
     assert set(times_sent(stub).values()) == {1}
 
 
-async def test_a_plan_that_somebody_removed_is_made_again(stub: LyingS3, state: Path, start: Starts) -> None:
+def flip_a_bit(path: Path) -> None:
+    manifest = bytearray(path.read_bytes())
+    manifest[len(manifest) // 2] ^= 1
+    path.write_bytes(manifest)
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, flip_a_bit, lambda path: path.write_bytes(b"")])
+async def test_a_plan_that_is_lost_is_made_again(
+    stub: LyingS3, state: Path, start: Starts, lose: Callable[[Path], None]
+) -> None:
     contents = fill(stub, TWO)
     moment = Moment(stub, sends(), skip=2)
     async with start(state) as client:
@@ -293,12 +303,12 @@ async def test_a_plan_that_somebody_removed_is_made_again(stub: LyingS3, state: 
         await moment.come()
         moment.let_go()
     for path in (state / "manifests").iterdir():
-        path.unlink()
+        lose(path)
     async with start(state) as client:
         job = await client.until(job_id)
     assert job["state"] == "succeeded", job
     assert_archived(stub, contents)
-    assert job["notes"] == ["planned anew: its plan is not there any more"]
+    assert job["notes"] == ["planned anew: its plan is not there any more, or damaged"]
 
 
 async def test_a_request_of_another_release_fails(stub: LyingS3, state: Path, start: Starts) -> None:

@@ -379,7 +379,7 @@ async def test_look_at_what_tells_too_little(stub: LyingS3, catalog: S3Catalog, 
     fill(stub, ["key"])
     stub.on(heads(), lies.header(name, None))
     message = await fails_with(S3Error, catalog.look("stub", "key"))
-    assert message == f"s3://stub/key: S3 says that it is there, but not its '{name.replace('-', '')}'"
+    assert message == f"s3://stub/key: S3 sent an answer without '{name.replace('-', '')}'"
 
 
 async def test_look_at_a_version(stub: LyingS3, catalog: S3Catalog) -> None:

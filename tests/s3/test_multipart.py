@@ -198,6 +198,19 @@ async def test_a_copy_that_fails(stub: LyingS3, uploads: S3Multipart, lie: str) 
         await uploads.copy(upload, 1, source(stub, "key"), (0, 6 * MIB), whole=True)
 
 
+async def test_answers_that_tell_too_little_are_errors_of_s3(stub: LyingS3, uploads: S3Multipart) -> None:
+    stub.on(does("CreateMultipartUpload"), lies.edited(("<UploadId>.*</UploadId>", "")), times=1)
+    stub.on(does("UploadPart"), lies.header("ETag", None))
+    stub.on(does("ListParts"), lies.edited(("<Size>[^<]*</Size>", "")))
+    with pytest.raises(S3Error, match=r"s3://stub/out/archive\.zip: S3 sent an answer without 'UploadId'"):
+        await uploads.create(TO, REPLACE, TOKEN)
+    upload = await uploads.create(TO, REPLACE, TOKEN)
+    with pytest.raises(S3Error, match="without 'ETag'"):
+        await uploads.put(upload, 1, memoryview(b"x"), crc32(b"x"))
+    with pytest.raises(S3Error, match="without 'Size'"):
+        await uploads.listed(upload)
+
+
 async def test_a_copy_to_an_upload_that_is_gone_does_not_blame_the_source(stub: LyingS3, uploads: S3Multipart) -> None:
     with pytest.raises(NoSuchUpload, match=r"s3://stub/out/archive\.zip: The upload is gone"):
         await uploads.copy(MISSING, 1, source(stub, "key"), (0, 6 * MIB), whole=True)

@@ -146,13 +146,11 @@ class DeflatedArchive:
     def encoded(self, block: Block, made: Made) -> Iterator[bytes]:
         """What to send of a block that became `made`, records around it included. Blocks come in order."""
         walked, entry, body = self.walked, block.entry, block.data if made.data is None else made.data
-        size = self._manifest.sizes[entry]
-        zip64 = records.needs_zip64(size, bound(size))
         if block.start:
             walked.crcs[entry] = crc32_combine(walked.crcs[entry], made.crc, len(block.data))
         else:
             walked.header_at[entry], walked.crcs[entry] = walked.position, made.crc
-            yield self._count(self._header(block, made, zip64=zip64))
+            yield self._count(self._header(block, made))
         walked.packed[entry] += len(body)
         walked.content += len(block.data)
         if body:
@@ -163,7 +161,11 @@ class DeflatedArchive:
         crc = walked.crcs[entry]
         self._learn(entry, crc)
         if walked.forms[entry] == Form.OPEN:
-            yield self._count(records.descriptor(size=size, crc=crc, deflated=walked.packed[entry], zip64=zip64))
+            yield self._count(
+                records.descriptor(
+                    size=self._manifest.sizes[entry], crc=crc, deflated=walked.packed[entry], zip64=self._zip64(entry)
+                )
+            )
         walked.entry, walked.offset = entry + 1, 0
 
     def directory(self) -> Iterator[bytes]:
@@ -182,12 +184,12 @@ class DeflatedArchive:
                 records.end_records(entries=entries, directory_at=at, directory_size=walked.position - at)
             )
 
-    def _header(self, block: Block, made: Made, *, zip64: bool) -> bytes:
+    def _header(self, block: Block, made: Made) -> bytes:
         manifest, entry = self._manifest, block.entry
         name, mtime = manifest.name(entry), manifest.mtime(entry)
         self.walked.forms[entry] = Form.STORED if made.data is None else Form.DEFLATED if block.whole else Form.OPEN
         if self.walked.forms[entry] == Form.OPEN:
-            return records.open_header(name, mtime=mtime, zip64=zip64)
+            return records.open_header(name, mtime=mtime, zip64=self._zip64(entry))
         crc = made.crc if block.whole else manifest.crc(entry)
         assert crc is not None
         return records.local_header(
@@ -198,6 +200,11 @@ class DeflatedArchive:
             descriptor=False,
             deflated=None if made.data is None else len(made.data),
         )
+
+    def _zip64(self, entry: int) -> bool:
+        """Whether it has Zip64, which is decided before its length is known."""
+        size = self._manifest.sizes[entry]
+        return records.needs_zip64(size, bound(size))
 
     def _directory_record(self, entry: int) -> bytes:
         manifest, walked = self._manifest, self.walked

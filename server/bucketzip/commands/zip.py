@@ -46,8 +46,8 @@ Sources are s3://bucket, s3://bucket/folder/, s3://bucket/key or s3://bucket/pre
 crosses folders.
 
 Stopped by Ctrl-C, by a signal or by anything worse, the same command goes on where it stood. Into a file that works
-with what is there as FILE.part, unless the objects have changed or --compression is asked for: a compressed file begins
-anew. --discard throws away what is there instead.
+with what is there as FILE.part, compressed or not, unless the objects, --compression or --level are others now: then it
+says so and begins anew. --discard throws away what is there instead.
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 128 and its number for a signal (141 where the reader of a pipe left).
 

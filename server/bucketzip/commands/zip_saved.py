@@ -31,8 +31,8 @@ class Saved(NamedTuple):
 
     @property
     def _rate(self) -> float:
-        """MiB/s of what is read: of a compressed one that is not what was written."""
-        done = self.source_bytes if self.level else self.bytes - self.from_byte
+        """MiB/s of content, which is not what was written of a compressed one; what was there counts by its share."""
+        done = self.source_bytes * (self.bytes - self.from_byte) / self.bytes
         return done / MIB / max(self.seconds, 1e-3)
 
 

@@ -171,3 +171,12 @@ def crossing(where: str, *, allow: str = READING) -> Iterator[None]:
         raise S3Unreachable(f"{where}: {type(error).__name__}: {error}") from error
     except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no URL
         raise S3Error(f"{where}: {error}") from error
+
+
+@contextmanager
+def reading_answer(where: str) -> Iterator[None]:
+    """Turn a field that an answer about `where` should have, and has not, into S3Error."""
+    try:
+        yield
+    except KeyError as error:
+        raise S3Error(f"{where}: S3 sent an answer without {error}") from error

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bucketzip.errors import AccessDenied, NoSuchBucket, NoSuchObject, S3Error
+from bucketzip.errors import AccessDenied, NoSuchBucket, NoSuchObject
 from bucketzip.plan.ahead import run_ahead
 from bucketzip.plan.catalog import Listed, Pages
 from bucketzip.s3.asking import ask
@@ -18,7 +18,7 @@ from bucketzip.s3.attributes import rebuilt_crc
 from bucketzip.s3.checksums import full_object_crc
 from bucketzip.s3.client import S3, refuse_unsupported
 from bucketzip.s3.credentials import CredentialKeeper
-from bucketzip.s3.errors import OURS
+from bucketzip.s3.errors import OURS, reading_answer
 from bucketzip.s3.heads import head_object
 from bucketzip.s3.pages import ARCHIVED_CLASSES, Folder, Following, Page, pinning, read_page
 from bucketzip.s3.versions import UNVERSIONED, Versions
@@ -82,10 +82,8 @@ class S3Catalog:
                 f"and s3:ListBucket on the bucket, without which a missing object looks denied"
             ) from error
         version_id = version_id or (head.get("VersionId", "") if pinned else "")
-        try:
+        with reading_answer(where):
             return await self._looked_at(bucket, key, head, version_id)
-        except KeyError as error:
-            raise S3Error(f"{where}: S3 says that it is there, but not its {error}") from error
 
     async def _looked_at(self, bucket: str, key: str, head: "HeadObjectOutputTypeDef", version_id: str) -> Listed:
         restored = 'ongoing-request="false"' in head.get("Restore", "")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bucketzip.errors import S3Error
 from bucketzip.plan.catalog import Listed
 from bucketzip.s3.client import S3
+from bucketzip.s3.errors import reading_answer
 from bucketzip.s3.versions import UNVERSIONED
 
 if TYPE_CHECKING:  # stubs, for the type checker alone
@@ -51,25 +52,19 @@ async def read_page(s3: S3, folder: Folder, more: Following) -> Page:
         "OptionalObjectAttributes": ["RestoreStatus"],
         **more,
     }
-    try:
-        return await _read_page(s3, folder, more, asked)
-    except KeyError as error:
-        raise S3Error(f"{folder.url}: S3 sent a listing of objects without {error}") from error
-
-
-async def _read_page(s3: S3, folder: Folder, more: Following, asked: dict[str, Any]) -> Page:
     answer: Any
-    if folder.versions:
-        answer = await s3.client.list_object_versions(**asked)
-        found = [each for each in answer.get("Versions", []) if each["IsLatest"]]
-        fields = {"NextKeyMarker": "KeyMarker", "NextVersionIdMarker": "VersionIdMarker"}
-    else:
-        answer = await s3.client.list_objects_v2(**asked)
-        found = answer.get("Contents", [])
-        fields = {"NextContinuationToken": "ContinuationToken"}
-    following = following_of(answer, fields, more, folder.url)
-    objects = [_listed(each, folder, checked=s3.custom_endpoint) for each in found]
-    return Page(objects, [common["Prefix"] for common in answer.get("CommonPrefixes", [])], following)
+    with reading_answer(folder.url):  # botocore reads keys, too
+        if folder.versions:
+            answer = await s3.client.list_object_versions(**asked)
+            found = [each for each in answer.get("Versions", []) if each["IsLatest"]]
+            fields = {"NextKeyMarker": "KeyMarker", "NextVersionIdMarker": "VersionIdMarker"}
+        else:
+            answer = await s3.client.list_objects_v2(**asked)
+            found = answer.get("Contents", [])
+            fields = {"NextContinuationToken": "ContinuationToken"}
+        following = following_of(answer, fields, more, folder.url)
+        objects = [_listed(each, folder, checked=s3.custom_endpoint) for each in found]
+        return Page(objects, [common["Prefix"] for common in answer.get("CommonPrefixes", [])], following)
 
 
 def following_of(answer: Mapping[str, Any], fields: Mapping[str, str], more: Following, url: str) -> Following:

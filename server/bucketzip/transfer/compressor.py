@@ -40,9 +40,9 @@ class Compressor:
         self._unfinished -= 1
         if done.cancelled() or done.exception() is not None:
             return
-        for block, made in zip(blocks, done.result(), strict=True):
-            self._in_bytes.inc(len(block.data))
-            self._out_bytes.inc(len(block.data if made.data is None else made.data))
+        made = zip(blocks, done.result(), strict=True)
+        self._in_bytes.inc(sum(len(block.data) for block in blocks))
+        self._out_bytes.inc(sum(len(block.data if each.data is None else each.data) for block, each in made))
 
 
 def _encode(blocks: Sequence[Block]) -> Encoded:

@@ -69,10 +69,10 @@ class Deflating:
         for piece in pieces:
             for block in self._archive.feed(piece):
                 await self._add(block)
-        if sum(not batch.encoded.done() for batch in self._under_way) < self._compressor.threads:
-            await self._start()  # else what is small waits for more of its kind, as it would for a thread
         while self._under_way and self._under_way[0].encoded.done():
             await self._send_first()
+        if len(self._under_way) < self._compressor.threads:
+            await self._start()  # else what is small waits for more of its kind, as it would for a thread
 
     async def finish(self) -> None:
         """Send all that is left, and the directory."""
