@@ -355,7 +355,7 @@ class RoleRefused(BucketzipError):
 
 
 class NoCredentials(BucketzipError):
-    """This server has no AWS credentials. Attach a role to the instance, or set AWS_PROFILE or AWS_ACCESS_KEY_ID."""
+    """There are no AWS credentials. Attach a role to the instance, or set AWS_PROFILE or AWS_ACCESS_KEY_ID."""
 
     status = 503
     code = "no_credentials"
