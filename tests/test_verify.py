@@ -303,7 +303,7 @@ def test_a_cut_file_says_how_to_go_on(short: int, tmp_path: Path, capsys: pytest
     status, out, errors = run(capsys, path, "--manifest", saved)
     assert (status, errors) == (1, "")
     command = f"curl -C - -o {shlex.quote(str(path))} LINK"
-    assert out == f"{path}: the file has {there} of {len(archive)} bytes: continue the download with {command}\n"
+    assert out == f"{path}: the file has {there:,} of {len(archive):,} bytes: continue the download with {command}\n"
     status, out, _ = run(capsys, path, "--manifest", saved, "--json")
     report = json.loads(out)
     assert (status, report["bytes"], report["announced_bytes"]) == (1, there, len(archive))
@@ -520,7 +520,8 @@ def test_a_name_cannot_move_the_cursor(tmp_path: Path, capsys: pytest.CaptureFix
     ("file", "manifest", "why"),
     [
         ("gone.zip", "m.json", "gone.zip: No such file or directory"),
-        (".", "m.json", "Is a directory"),
+        (".", "m.json", ".: Is a directory"),
+        (".", "huge.json", ".: Is a directory"),
         ("a.zip", "gone.json", "gone.json: No such file or directory"),
         ("a.zip", "a.zip", "this is not the manifest.json"),
         (
@@ -544,6 +545,7 @@ def test_what_cannot_be_checked_is_neither_right_nor_wrong(  # noqa: PLR0917  --
     monkeypatch.chdir(tmp_path)
     Path("a.zip").write_bytes(archive_of(FEW))
     Path("m.json").write_bytes(announced(FEW))
+    Path("huge.json").write_bytes(announced([Entry("huge", bytes(MIB))]))
     status, out, errors = run(capsys, file, "--manifest", manifest)
     assert (status, out) == (2, "")
     assert errors.startswith("bucketzip: cannot verify: ")

@@ -209,5 +209,5 @@ async def test_no_credentials_is_one_clear_line(tmp_path: Path) -> None:
     arguments = ("zip", "s3://stub/", "s3://stub/out/a.zip", "--log-level", "error")
     done = await installed({}, tmp_path, *arguments)
     assert (done.status, done.out) == (1, b"")
-    assert done.said.startswith("bucketzip: This server has no AWS credentials.")
+    assert done.said.startswith("bucketzip: There are no AWS credentials.")
     assert not list((tmp_path / STATE).iterdir()), "there is nothing to go on with"

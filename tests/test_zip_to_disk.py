@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from bucketzip.commands.zip_saved import Saved
 from bucketzip.embedded import EmbeddedS3
 from bucketzip.local.part_file import discard
 from tests.bucket import Bucket
@@ -146,6 +147,12 @@ async def test_json_is_all_that_stands_on_standard_output(on_stub: Environment, 
         "ratio": round(size / source_bytes, 4),
         "state": "succeeded",
     }
+
+
+@pytest.mark.parametrize(("size", "told"), [(888, ""), (60 * MIB, " (30 MiB/s)")])
+def test_a_pace_that_says_nothing_is_not_told(size: int, told: str) -> None:
+    saved = Saved("a.zip", None, size, 1, 0, "store", None, size, 1.0, 2.0)
+    assert str(saved) == f"a.zip: 1 entry, {size:,} bytes, in 2.0 s{told}"
 
 
 async def test_what_is_missing_is_said(on_stub: Environment, tmp_path: Path) -> None:
@@ -320,6 +327,8 @@ async def test_too_little_room_is_told_before_anything_is_read(
     assert done.said.startswith("bucketzip: a.zip: the archive has 549,755,813,9")
     assert "and there is room for " in done.said
     assert not stub.counts["GetObject"]
+    assert not has_begun(tmp_path)
+    assert not list((tmp_path / STATE).iterdir()), "there is nothing to go on with"
 
 
 async def test_content_that_is_not_what_s3_told(stub: LyingS3, on_stub: Environment, tmp_path: Path) -> None:
@@ -362,7 +371,7 @@ async def test_a_note_that_a_crash_has_left_behind_goes(on_stub: Environment, tm
 async def test_no_credentials_is_one_clear_line(tmp_path: Path) -> None:
     done = await ran({}, tmp_path, "zip", "s3://stub/", "a.zip", "--log-level", "error")
     assert (done.status, done.out) == (1, b"")
-    assert done.said.startswith("bucketzip: This server has no AWS credentials.")
+    assert done.said.startswith("bucketzip: There are no AWS credentials.")
     assert not list((tmp_path / STATE).iterdir())
 
 

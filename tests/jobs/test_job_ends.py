@@ -175,6 +175,18 @@ async def test_it_ends_for_an_upload_that_cannot_be_begun_too(stub: LyingS3, sta
     assert stub.counts["ListMultipartUploads"] > 1
 
 
+async def test_what_s3_does_not_take_is_not_tried_again(stub: LyingS3, state: Path, start: Starts) -> None:
+    """A storage class that it does not know, for example."""
+    fill(stub, TWO)
+    stub.on(creates(), lies.refuse(400, "InvalidStorageClass"))
+    async with start(state) as client:
+        job = await client.failed()
+    assert job["error"]["code"] == "s3_refused"
+    assert "InvalidStorageClass" in job["error"]["detail"]
+    assert len([asked for asked in stub.requests if creates()(asked)]) == 1
+    assert_nothing_left(stub)
+
+
 async def test_s3_is_away_for_longer_than_anything_is_tried(
     stub: LyingS3, state: Path, start: Starts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from bucketzip.errors import (
     NoSuchObject,
     ObjectArchived,
     S3Error,
+    S3Refused,
     S3Unreachable,
     SlowDown,
     SourceChanged,
@@ -158,8 +159,8 @@ FINAL: dict[str, tuple[Lie, type[BucketzipError], str, int]] = {  # and after ho
     "slow_down": (lies.slow_down(), SlowDown, "SlowDown", 3),
     "service unavailable": (lies.refuse(503, "ServiceUnavailable"), SlowDown, "ServiceUnavailable", 3),
     "internal_error": (lies.internal_error(), S3Error, "InternalError", 3),
-    "not implemented": (lies.refuse(501, "NotImplemented"), S3Error, "NotImplemented", 3),
-    "bad request": (lies.refuse(400, "InvalidRequest"), S3Error, "InvalidRequest in a test", 1),
+    "not implemented": (lies.refuse(501, "NotImplemented"), S3Refused, "NotImplemented", 3),
+    "bad request": (lies.refuse(400, "InvalidRequest"), S3Refused, "InvalidRequest in a test", 1),
     "changed": (lies.refuse(412, "PreconditionFailed"), SourceChanged, "PreconditionFailed", 1),
     "changed, without document": (
         answering(b"HTTP/1.1 412 Precondition Failed\r\nContent-Length: 0\r\n\r\n"),

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from bucketzip.embedded import EmbeddedS3
-from bucketzip.errors import AccessDenied, BucketzipError, NoSuchBucket, NoSuchObject, S3Error, S3Unreachable
+from bucketzip.errors import AccessDenied, BucketzipError, NoSuchBucket, NoSuchObject, S3Error, S3Refused, S3Unreachable
 from bucketzip.plan.catalog import Listed
 from bucketzip.s3 import credentials, listing
 from bucketzip.s3.listing import S3Catalog
@@ -206,7 +206,7 @@ async def test_real_server(s3_server: EmbeddedS3, bucket: Bucket) -> None:
     [
         (lies.refuse(403, "AccessDenied"), AccessDenied, "s3:ListBucket"),
         (lies.refuse(404, "NoSuchBucket"), NoSuchBucket, "NoSuchBucket"),
-        (lies.refuse(400, "InvalidArgument"), S3Error, "InvalidArgument"),
+        (lies.refuse(400, "InvalidArgument"), S3Refused, "InvalidArgument"),
         (edited((r"<NextContinuationToken>[^<]*</NextContinuationToken>", "")), S3Error, "not where"),
         (edited((r"<Size>\d+</Size>", "")), S3Error, "without 'Size'"),
         # botocore takes what is no XML for an internal error.

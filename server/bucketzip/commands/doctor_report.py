@@ -65,7 +65,11 @@ class Report:
             return
         counts = Counter("not tried" if each.untried else str(each.outcome) for _, each in self._found)
         told = ", ".join(f"{counts[name]} {name}" for name in (*Outcome, "not tried") if counts[name])
-        self._console.print(f"\n{told}")
+        if counts[Outcome.WARNING] > 1:
+            told = told.replace("warning", "warnings")
+        if self._about is not None:
+            self._console.print()
+        self._console.print(told)
         if missing is not None:
             self._console.print(
                 "\nThe IAM policy that is missing (statements called Optional are not needed, but help):\n"

@@ -60,6 +60,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def run(options: argparse.Namespace) -> int:
     """Check the file, tell what was found; returns the exit status."""
     try:
+        if options.file.is_dir():
+            raise CannotVerify(f"{options.file}: Is a directory")  # noqa: TRY301  -- told like all others
         with opened(options.manifest) as file:
             listing = Listing(file)
             total_bytes = options.file.stat().st_size if listing.bytes is None else listing.bytes
@@ -125,7 +127,7 @@ def _how_to_continue(options: argparse.Namespace, listing: Listing, report: Repo
     link = download_url(options.manifest, listing.filename)
     command = f"curl -C - -o {shlex.quote(str(options.file))} {shlex.quote(link) if link else 'LINK'}"
     return (
-        f"{options.file}: the file has {report.file_bytes} of {report.announced_bytes} bytes: "
+        f"{options.file}: the file has {report.file_bytes:,} of {report.announced_bytes:,} bytes: "
         f"continue the download with {command}"
     )
 

@@ -25,7 +25,7 @@ class Saved(NamedTuple):
 
     def __str__(self) -> str:
         """For people."""
-        took = f"in {self.seconds:.1f} s ({self._rate:,.0f} MiB/s)"
+        took = f"in {self.seconds:.1f} s" + (f" ({self._rate:,.0f} MiB/s)" if self._rate >= 1 else "")
         said = f"{printable(self.destination)}: {entries(self.entries)}, {self.bytes:,} bytes, "
         return f"{said}{shrunk(self.ratio)}, {took}" if self.level else f"{said}{took}"
 

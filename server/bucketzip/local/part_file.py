@@ -113,6 +113,9 @@ class PartFile:
         disk = os.fstatvfs(self._file)
         room = disk.f_bavail * disk.f_frsize + os.fstat(self._file).st_blocks * 512  # those of what is there
         if size > room and disk.f_blocks:  # some file systems do not know
+            if not os.fstat(self._file).st_size:  # nothing of it is here
+                self._note_path.unlink()
+                self.path.unlink()
             raise CannotSave(
                 f"{self.destination}: the archive has {size:,} bytes, and there is room for {room:,} on that disk"
             )
