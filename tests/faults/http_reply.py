@@ -84,10 +84,6 @@ class Pauses:
     def __init__(self) -> None:
         self.waiting = 0
 
-    async def sleep(self, seconds: float) -> None:
-        if seconds:
-            await self.wait(asyncio.sleep(seconds))
-
     async def wait(self, what: Awaitable[object]) -> None:
         self.waiting += 1
         try:
@@ -98,7 +94,9 @@ class Pauses:
 
 async def send(reply: Reply, writer: AbstractStreamWriter, pauses: Pauses, *, without_body: bool) -> Sent:
     """Write the answer at the pace the client reads; `without_body` is for an answer to HEAD."""
-    await pauses.sleep(reply.delay_seconds)
+    await asyncio.sleep(0)
+    if reply.delay_seconds:
+        await pauses.wait(asyncio.sleep(reply.delay_seconds))
     if reply.held is not None:
         await pauses.wait(reply.held.wait())
     await writer.write(reply.before + reply.encoded_head())
@@ -106,7 +104,8 @@ async def send(reply: Reply, writer: AbstractStreamWriter, pauses: Pauses, *, wi
         for start in range(reply.start, reply.stop, PIECE_BYTES):
             piece = reply.content.read(start, min(start + PIECE_BYTES, reply.stop))
             await writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if reply.chunked else piece)
-            await pauses.sleep(reply.piece_seconds)
+            if reply.piece_seconds:
+                await pauses.wait(asyncio.sleep(reply.piece_seconds))
         if reply.chunked:
             await writer.write(b"0\r\n\r\n")
     await writer.write(reply.behind)

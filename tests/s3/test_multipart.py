@@ -497,14 +497,14 @@ async def test_copying_and_completing_may_take_long(
     planned = source(stub, "key")
     content = Synthetic(6 * MIB, 1).read(0, 6 * MIB)
 
-    async def made() -> None:
+    async def made(uploads: S3Multipart) -> None:
         upload = await uploads.create(TO, REPLACE, TOKEN)
         done = await uploads.copy(upload, 1, planned, (0, 6 * MIB), whole=True)
         await complete(uploads, upload, [(1, done)], content)
 
     async with uploading(of_stub(stub), tmp_path) as uploads:
         with standing_still() as clock:
-            making = asyncio.create_task(made())
+            making = asyncio.create_task(made(uploads))
             await clock.run(making.done, idle=lambda: stub.pausing > 0)
             await making
     assert (stub.counts["UploadPartCopy"], stub.counts["CompleteMultipartUpload"]) == (1, 1)

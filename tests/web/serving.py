@@ -77,7 +77,7 @@ class Server:
     async def idle(self) -> None:
         """Wait until no download is active and nothing is held for one."""
         budget = self.app[keys.OWN].engine.budget
-        for _ in range(200):
+        for _ in range(2000):
             if not await self.metric("bucketzip_downloads_active") and not budget.used_bytes:
                 return
             await asyncio.sleep(0.01)
