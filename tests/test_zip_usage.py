@@ -1,5 +1,7 @@
 """`bucketzip zip` as it is described, and what it refuses before it does anything."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,11 @@ def test_what_argparse_refuses(arguments: tuple[str, ...], why: str) -> None:
     status, out, said = run("zip", *arguments)
     assert (status, out) == (2, "")
     assert f"bucketzip zip: error: {why}" in said
+
+
+def test_a_destination_that_cannot_be_looked_at_is_one_clear_line() -> None:
+    name = "a" * 300
+    assert run("zip", "s3://in/", name) == (1, "", f"bucketzip: {name}: {os.strerror(errno.ENAMETOOLONG)}\n")
 
 
 def test_all_mistakes_are_told_at_once() -> None:

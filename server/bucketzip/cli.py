@@ -38,7 +38,8 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # as of `| head`
         status = 128 + signal.SIGPIPE
     except OSError as error:  # as of `> /dev/full`
-        print(f"bucketzip: {error}", file=sys.stderr)
+        said = f"{error.filename}: {error.strerror}" if error.filename else error
+        print(f"bucketzip: {said}", file=sys.stderr)
         status = 1
     _let_go_of_output()
     raise SystemExit(status)
