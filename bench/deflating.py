@@ -62,10 +62,10 @@ def _manifest(files: Sequence[tuple[str, int]], root: str) -> Manifest:
 
 
 def _pieces(files: Sequence[tuple[str, int]]) -> Iterator[bytes]:
-    for path, _ in files:
+    for path, size in files:
         with open(path, "rb", buffering=0) as content:  # noqa: PTH123  -- a Path of each costs half as much as its read
-            while piece := content.read(_READ_BYTES):
-                yield piece
+            for start in range(0, size, _READ_BYTES):
+                yield content.read(min(_READ_BYTES, size - start))
 
 
 async def _main(root: str, level: str, cores: int) -> None:

@@ -146,7 +146,7 @@ def test_ctrl_c_leaves_nothing(moment: str, tmp_path: Path) -> None:
             running.wait_for(running.uploads if moment == "while it uploads" else running.children)
             assert not running.fact("bucket")
         os.killpg(running.process.pid, signal.SIGINT)
-        assert running.process.wait(30) == 128 + signal.SIGINT
+        assert running.process.wait(120) == 128 + signal.SIGINT
         assert running.said.endswith("\nstopped\n")
         assert "Traceback" not in running.said
         running.assert_gone()
@@ -169,12 +169,12 @@ def test_it_can_be_kept_and_tried(tmp_path: Path) -> None:
             for command in commands
         ]
         with zipfile.ZipFile(tmp_path / "handover.zip") as opened:
-            assert len(opened.infolist()) > 100
+            assert len(opened.infolist()) > 50
         assert '"state": "ready"' in tried[1]
         assert "bucketzip_downloads_total" in tried[2]
         assert tried[3] == '{"status": "ready"}'
         assert re.search(r"^  export AWS_ENDPOINT_URL_S3=http://127\.0\.0\.1:\d+$", running.said, re.MULTILINE)
         assert len(running.children()) == 2
         running.process.send_signal(signal.SIGINT)
-        assert running.process.wait(30) == 128 + signal.SIGINT
+        assert running.process.wait(120) == 128 + signal.SIGINT
         running.assert_gone()

@@ -24,7 +24,8 @@ from tests.jobs.archiving import assert_holds, stored
 from tests.readers.readers import unzipped
 from tests.test_zip_to_disk import STATE, Environment, environment_of, first_byte
 
-SEEDS = int(os.environ.get("SEEDS", "2"))
+SEEDS = max(1, int(os.environ.get("SEEDS", "6")) // 3)
+"""As in `tests/jobs/test_chaos.py`, for `make chaos`."""
 KILLS = 3
 MOST_SECONDS = 1.5 * SYNC_SECONDS
 MIB = 1 << 20

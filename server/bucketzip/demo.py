@@ -35,7 +35,7 @@ from bucketzip.embedded import EmbeddedS3, EmbeddedS3Error, die_with_parent
 MIB = 1 << 20
 LARGE_MIB = (100, 200, 500)
 SMALL_MIB = (1, 2, 9)
-SMALL_SHARE = 4
+SMALL_SHARE = 8
 """One of so many files is taken then."""
 DOCUMENTS = 400
 UPLOADS_AT_ONCE = 16

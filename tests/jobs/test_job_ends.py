@@ -11,6 +11,7 @@ import pytest
 
 from bucketzip.jobs import job_run, patience, runner
 from bucketzip.jobs.widths import COPIES_AT_ONCE
+from bucketzip.s3.client import READ_TIMEOUT_SECONDS
 from bucketzip.state import database
 from bucketzip.state.database import FILE_NAME
 from bucketzip.state.job_states import State
@@ -56,6 +57,10 @@ def _undone_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "LEFTOVERS_SECONDS", 0.05)
 
 
+SHORTEST_LIMIT_SECONDS = READ_TIMEOUT_SECONDS
+"""What ends sooner has not waited for S3, which never answers here."""
+
+
 STEPS: dict[str, tuple[Callable[[], Predicate], bool]] = {
     "a listing": (lists, True),
     "the creation": (creates, False),
@@ -78,7 +83,7 @@ async def test_a_job_is_cancelled_at_once_whatever_it_waits_for(stub: LyingS3, c
     began = time.monotonic()
     await client.cancel(job_id)
     job = await client.until(job_id)
-    assert time.monotonic() - began < 1 + job_run.CREATE_SECONDS * (step == "the creation")
+    assert time.monotonic() - began < SHORTEST_LIMIT_SECONDS
     assert (job["state"], job["cancel_reason"], job["result"]) == ("cancelled", "client", None)
     assert job["notes"] == []
     assert stub.objects.find(KEY, None) is None
@@ -188,17 +193,19 @@ async def test_s3_is_away_for_longer_than_anything_is_tried(
     """A minute, scaled: many times the longest pause. What has a receipt is not sent again."""
     monkeypatch.setattr(patience, "LONGEST_PAUSE_SECONDS", 0.05)
     contents = fill(stub, EIGHT)
-    gone = asyncio.Event()
+    unanswered = asyncio.Semaphore(0)
 
     def go(asked: Asked, honest: Reply) -> Reply:
-        gone.set()
+        unanswered.release()
         return away()(asked, honest)
 
     stub.on(once_sent(stub, 5), go)
     async with start(state) as client:
         job_id = await client.begin()
-        await gone.wait()
-        await asyncio.sleep(1)
+        for _ in range(20):
+            await unanswered.acquire()
+        while not receipted(state):
+            await asyncio.sleep(0.01)
         had, before = receipted(state), times_sent(stub)
         stub.stop_lying()
         job = await client.until(job_id)
@@ -218,7 +225,7 @@ async def _undone(stub: LyingS3) -> None:
 
     stub.stop_lying()
     stub.on(does("ListParts", KEY), look)  # whether it is gone, once it was aborted
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await looked.wait()
     assert_nothing_left(stub)
 
@@ -238,7 +245,7 @@ async def test_a_job_that_was_shut_down_goes_on_where_it_stood(
         await moment.come()
         moment.let_go()
         began = time.monotonic()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < SHORTEST_LIMIT_SECONDS
     had = receipted(state)
     before = times_sent(stub)
     async with start(state) as client:

@@ -2,21 +2,21 @@
 
 A content is cut at multiples of `BLOCK_BYTES`. Each block starts from the 32 KiB in front of it as its dictionary and
 ends at a byte's border (a sync flush, the last one finished), so the blocks in order are one raw deflate stream (RFC
-1951), as long as one that was made in one go. What a block becomes follows from its bytes, those 32 KiB and the level
-alone, whoever compresses it, and in whatever pieces it came.
+1951), as long as one that was made in one go. What a block becomes follows from its bytes, those 32 KiB, whether it is
+the last, and the level alone, whoever compresses it, and in whatever pieces it came.
 
 Whole contents of up to a block, which most small files are, and blocks of longer ones are not for the same library:
 
 -   Levels 1 to 3 are isal's: none is faster.
--   From 4 on a whole content is libdeflate's. It makes whole streams only, without a dictionary, so the blocks of
-    longer contents are those of zlib-ng, at its level next in speed: at 4 its 3, and so on. Its own 9 is left out, as
-    it makes logs longer than its 7 does.
+-   From 4 on a whole content is libdeflate's, faster than zlib-ng and no longer. It makes whole streams only and takes
+    no dictionary, so the blocks of longer contents are zlib-ng's. Of that 8 is the strongest here: its 9 makes logs
+    longer than its 7 does.
 
-Speed and size beside those of zlib's 6, on one core, of text, in whole files (14 KiB on average) and in blocks:
+Speed and size beside those of zlib's 6, on one core, of text, in whole files of 17 KiB on average and in blocks:
 
-    level   1             3            4            5            6            7            8            9
-    files   7.3x, +15 %   5.1x, +11 %  2.6x, +3 %   2.2x, +1 %   1.9x, 0 %    1.5x, -1 %   1.0x, -2 %   0.8x, -2 %
-    blocks  12x, +22 %    7.5x, +14 %  3.4x, +9 %   2.8x, +4 %   2.5x, +1 %   1.9x, 0 %    1.2x, 0 %    0.5x, -1 %
+    level   1             3             4            5            6            7            8            9
+    files   7.4x, +17 %   5.6x, +11 %   2.6x, +3 %   2.3x, +1 %   2.1x, 0 %    1.7x, -1 %   1.0x, -2 %   0.8x, -2 %
+    blocks  12x, +22 %    7.8x, +14 %   2.8x, +4 %   2.4x, +1 %   1.9x, +1 %   1.2x, 0 %    0.5x, -1 %   0.5x, -1 %
 """
 
 import struct
@@ -34,7 +34,7 @@ LEAST_GAIN = 0.05
 """A content whose sample shrinks by less is not worth the work, here and for who unpacks it."""
 
 _STRONGEST_OF_ISAL = 3
-_LEVELS_OF_ZLIB_NG = {4: 3, 5: 4, 6: 5, 7: 6, 8: 7, 9: 8}
+_STRONGEST_OF_ZLIB_NG = 8
 _RAW = -15  # no zlib head and checksum around the stream
 _STORED_HEAD = struct.Struct("<BHH")
 _STORED_BYTES = 0xFFFF
@@ -58,7 +58,7 @@ def _whole(data: bytes, level: int) -> bytes:
 
 def _part(data: bytes, level: int, dictionary: bytes, *, last: bool) -> bytes:
     library = isal_zlib if level <= _STRONGEST_OF_ISAL else zlib_ng
-    compressor = library.compressobj(_LEVELS_OF_ZLIB_NG.get(level, level), DEFLATED, _RAW, zdict=dictionary)
+    compressor = library.compressobj(min(level, _STRONGEST_OF_ZLIB_NG), DEFLATED, _RAW, zdict=dictionary)
     squeezed: bytes = compressor.compress(data) + compressor.flush(Z_FINISH if last else Z_SYNC_FLUSH)
     return squeezed
 

@@ -15,10 +15,10 @@ let leaving = null;
 
 // A view gives its element, and ends what it began when its signal is aborted.
 function route() {
-	const [, name, path] = location.hash.match(/^#\/([^/]*)\/?(.*)$/s) ?? [];
+	const [, name, path] = location.hash.match(/^#\/([^/]*)\/?(.*?)\/?$/s) ?? [];
 	if (name === "s3" && path) {
 		const place = path.split("/").map(decodeURIComponent).join("/");
-		return ["#/", (signal) => folder(place, signal)];
+		return ["#/", (signal) => folder(`${place}/`, signal)];
 	}
 	return VIEWS[name] ? [`#/${name}`, VIEWS[name]] : ["#/", buckets];
 }

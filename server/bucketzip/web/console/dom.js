@@ -125,6 +125,8 @@ export function loading(task, signal) {
 
 export const empty = (glyph, text, ...more) => h("div.empty", icon(glyph), h("h2", text), h("p", more));
 
+export const tellError = ({ message }) => announce(message, "alert");
+
 // Tells those who do not see the page, and with a glyph everybody, for some seconds.
 export function announce(text, glyph) {
 	const told = h(glyph ? "p.toast" : "p.unseen", glyph && icon(glyph), text);

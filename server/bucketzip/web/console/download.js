@@ -52,17 +52,16 @@ export const downloading = (href, name, attributes) =>
 	h("a.button.primary", { href, "aria-label": `Download ${name}`, ...attributes }, icon("download"), "Download");
 
 export const copying = (url, name) =>
-	button("Copy link", () => copy(url), { glyph: "copy", "aria-label": `Copy the link to ${name}` });
+	button("Copy link", ({ currentTarget }) => copy(url, currentTarget), { glyph: "copy", "aria-label": `Copy the link to ${name}` });
 
 // In the way that pages over plain HTTP have, too.
-function copy(url) {
-	const focused = document.activeElement;
+function copy(url, pressed) {
 	const text = h("textarea.unseen", url);
-	focused.after(text);
+	pressed.after(text);
 	text.select();
 	const isCopied = document.execCommand("copy");
 	text.remove();
-	focused.focus();
+	pressed.focus();
 	if (isCopied) announce("The link is copied", "check");
 	else announce("The browser does not let this page copy", "alert");
 }

@@ -1,9 +1,9 @@
-// The archives in buckets: jobs, how far they are, what came of them, and what can be done about that.
+// The archives in buckets: jobs, how far they are, and what came of them.
 
 import { call, nearby } from "./api.js";
 import { cardView } from "./cards.js";
 import { end } from "./dialog.js";
-import { announce, button, facts, h, head, icon, refresh, trouble } from "./dom.js";
+import { announce, button, facts, h, head, icon, refresh, tellError, trouble } from "./dom.js";
 import { copying, downloading } from "./download.js";
 import { ago, bytes, count, date, duration, lastPart, number, percent } from "./format.js";
 import { Sparkline } from "./sparkline.js";
@@ -23,16 +23,16 @@ function card() {
 	const running = h("div.running", bar, rates.element);
 	const numbers = h("p.numbers");
 	const more = h("div.notes");
-	let state, isOver, name;
-	let quarter = 0;
+	let job, state, isOver, name, quarter;
 	return { element: h("li.card", { tabindex: "-1" }, top, running, numbers, more), update };
 
-	function update(job) {
-		if (!isOver) take(job); // what comes after that was told late
-		refresh(numbers, isOver ? outcome(job) : progress(job));
+	function update(now) {
+		if (!isOver) take(now); // what comes after that was told late
+		refresh(numbers, isOver ? outcome(job) : progress());
 	}
 
-	function take(job) {
+	function take(now) {
+		job = now;
 		const { destination, cancel_reason: reason, error, notes, result } = job;
 		const isNews = state && state !== job.state;
 		state = job.state;
@@ -41,7 +41,7 @@ function card() {
 		if (isNews) announce(`${name}: ${state}`, state === "succeeded" && "check");
 		const link = result?.link;
 		const actions = [
-			!isOver && !reason && button("Cancel", () => cancel(job), { "aria-label": `Cancel ${name}` }),
+			!isOver && !reason && button("Cancel", cancel, { "aria-label": `Cancel ${name}` }),
 			link && copying(link, name),
 			link && downloading(nearby(link), name),
 		];
@@ -56,8 +56,8 @@ function card() {
 		]);
 	}
 
-	function progress({ progress: done }) {
-		const { bytes: now, of_bytes: all, bytes_per_second: rate, seconds_left: left } = done;
+	function progress() {
+		const { entries, of_entries: of, bytes: now, of_bytes: all, bytes_per_second: rate, seconds_left: left } = job.progress;
 		if (all === null) return [state === "queued" ? "Waits for its turn" : "Finding out what goes in"];
 		const part = percent(now, all);
 		bar.value = part;
@@ -68,16 +68,17 @@ function card() {
 		return [
 			h("strong", `${part} %`),
 			`${bytes(now)} of ${bytes(all)}`,
-			`${number(done.entries)} of ${count(done.of_entries, "object")}`,
+			`${number(entries)} of ${count(of, "object")}`,
 			rate !== null && `${bytes(rate)}/s`,
 			left !== null && `${duration(left)} left`,
 		];
 	}
 
-	async function cancel({ id }) {
+	async function cancel() {
 		const text = `${name} is not finished, and nothing of it stays in the bucket.`;
-		const job = await end("Cancel this archive?", text, "Cancel the archive", () => call("DELETE", `archives/${id}`));
-		if (job) update(job);
+		const ending = () => call("DELETE", `archives/${job.id}`);
+		const now = await end("Cancel this archive?", text, "Cancel the archive", ending);
+		if (now) update(now);
 	}
 }
 
@@ -99,9 +100,9 @@ function skipped({ id, result }) {
 	name(objects);
 	return h("details.skipped", { ontoggle }, h("summary.warn", icon("alert"), ` ${count(left, "object")} left out`), list);
 
-	async function ontoggle() {
-		const job = await call("GET", `archives/${id}`); // a list of jobs names some alone
-		name(job.result.skipped.objects);
+	function ontoggle() {
+		const all = call("GET", `archives/${id}`); // a list of jobs names some alone
+		all.then((job) => name(job.result.skipped.objects), tellError);
 	}
 
 	function name(some) {

@@ -1,7 +1,7 @@
 // Who uses this page. Signing in is a dialog above whatever is there, so nothing is lost when a session ends.
 
 import { asking, field, show } from "./dialog.js";
-import { h } from "./dom.js";
+import { h, tellError } from "./dom.js";
 import { send } from "./http.js";
 
 const LOST = "The browser kept no cookie. Allow it, and come by https if the server’s public URL has that.";
@@ -18,9 +18,8 @@ export function signIn() {
 	return signing;
 }
 
-export async function signOut() {
-	await send("DELETE", "session");
-	location.reload(); // which forgets what was chosen, too
+export function signOut() {
+	send("DELETE", "session").then(() => location.reload(), tellError); // which forgets what was chosen, too
 }
 
 function ask() {

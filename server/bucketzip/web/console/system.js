@@ -25,8 +25,7 @@ export function server(signal) {
 }
 
 function panelsOf({ credentials, budget, jobs, downloads, probes, state: disk, ...told }) {
-	const states = ["queued", "planning", "running", "finishing"].filter((state) => jobs[state]);
-	const active = states.map((state) => `${number(jobs[state])} ${state}`);
+	const now = ["queued", "planning", "running", "finishing"].filter((each) => jobs[each]);
 	const { bytes: max, used_bytes: value } = budget;
 	return [
 		panel("Reads with", [
@@ -39,7 +38,7 @@ function panelsOf({ credentials, budget, jobs, downloads, probes, state: disk, .
 		]),
 		panel("At work", [
 			["Downloads now", number(downloads.active)],
-			["Archives now", active.join(", ") || "none"],
+			["Archives now", now.map((each) => `${number(jobs[each])} ${each}`).join(", ") || "none"],
 			["Archives done", `${number(jobs.succeeded)} succeeded, ${number(jobs.failed)} failed`],
 			["Memory in use", [`${bytes(value)} of ${bytes(max)}`, h("meter", { max, value, "aria-label": "Memory in use" })]],
 		]),
