@@ -117,6 +117,12 @@ async def test_a_role_that_may_not_list_or_read_versions(stub: LyingS3, operatio
     assert stub.counts["GetBucketVersioning"] == 1, "it is remembered"
 
 
+async def test_versions_that_are_listed_without_their_ids_pin_nothing(stub: LyingS3) -> None:
+    stub.on(does("ListObjectVersions"), lies.edited(("<VersionId>[^<]*</VersionId>", "")))
+    async with catalog_of(of_stub(stub), versions=True) as catalog:
+        assert [each.version_id for each in await found(catalog, stub.bucket, "a/")] == [""] * len(PINNED)
+
+
 async def test_a_role_that_may_not_ask_about_versioning_may_still_list_versions(stub: LyingS3) -> None:
     stub.on(does("GetBucketVersioning"), lies.access_denied())
     async with catalog_of(of_stub(stub), versions=True) as catalog:

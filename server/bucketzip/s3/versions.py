@@ -8,7 +8,7 @@ import logging
 
 from bucketzip.errors import BucketzipError, S3Unreachable, SlowDown
 from bucketzip.s3.client import S3
-from bucketzip.s3.errors import crossing
+from bucketzip.s3.errors import crossing, reading_answer
 from bucketzip.s3.single_flight import SingleFlight
 
 _log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Versions:
         except BucketzipError:
             pass  # where that may not be asked, versions tell
         try:
-            with crossing(where):
+            with crossing(where), reading_answer(where):
                 listed = await self._s3.client.list_object_versions(Bucket=bucket, Prefix=prefix, MaxKeys=LOOKED_AT)
                 found = listed.get("Versions", [])
                 if not found:
