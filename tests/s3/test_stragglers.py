@@ -66,6 +66,7 @@ class Warm:
 
     async def asked_twice(self) -> None:
         """Let just so much time pass that a request is late, and wait for the second one."""
+        await self.clock.until(lambda: len(self.stub.requests) == 1)
         await self.clock.move(LATE_SECONDS)
         await self.clock.until(lambda: len(self.stub.requests) == 2)
 
