@@ -15,9 +15,12 @@ SERVERS := localstack swift s3-simple-compress
 # Ansible, linters and a stand-in for EC2, for the image.
 IMAGE_TOOLS := $(VENV)/servers/image
 
+# Each worker and each command would compile all that it imports at each run.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo serve test image-test image-test-vm wheelhouse ami chaos lint types bench dashboard lock clean packages image-packages base-tree servers
+.PHONY: help demo serve test image-test image-test-vm wheelhouse ami chaos lint types bench dashboard lock clean packages image-packages base-tree compiled-tests servers
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -28,8 +31,9 @@ demo: $(INSTALLED) ## try it here: no AWS account, no root (KEEP=1 leaves it run
 serve: $(INSTALLED) ## run the server (ARGS="--port 8080")
 	@$(BIN)/bucketzip serve $(ARGS)
 
-test: packages servers lint types ## style, types and tests (ARGS="-k name" for pytest)
-	$(BIN)/pytest -n $(WORKERS) --dist=loadgroup $(ARGS)
+# Neighbours stay together, unless a worker has nothing left to do: they share what is made once a module or a worker.
+test: packages servers compiled-tests lint types ## style, types and tests (ARGS="-k name" for pytest)
+	$(BIN)/pytest -n $(WORKERS) --dist=worksteal $(ARGS)
 
 image-test: $(INSTALLED) image-packages base-tree $(IMAGE_TOOLS)/installed ## build the image without AWS, boot two of it, break them (root; 8 minutes)
 	IMAGE_TOOLS=$(abspath $(IMAGE_TOOLS))/bin $(BIN)/pytest --timeout=1800 --durations=0 --durations-min=1 tests/image $(ARGS)
@@ -44,8 +48,8 @@ wheelhouse: $(INSTALLED) ## everything that the image installs by pip, in build/
 ami: wheelhouse $(IMAGE_TOOLS)/installed ## build the image on AWS, with a Packer and credentials of yours (ARCH=arm64, REGION=)
 	@PATH="$(abspath $(IMAGE_TOOLS))/bin:$$PATH" $(BIN)/python packer/ami.py $(or $(ARCH),amd64) $(or $(REGION),us-east-1) $(ARGS)
 
-chaos: $(INSTALLED) ## kill the server at hundreds of random moments (SEEDS=500)
-	SEEDS=$(or $(SEEDS),500) AWAY_SECONDS=60 $(BIN)/pytest -n $(WORKERS) tests/jobs/test_chaos.py $(ARGS)
+chaos: $(INSTALLED) ## kill the server and the command at hundreds of random moments (SEEDS=500)
+	SEEDS=$(or $(SEEDS),500) AWAY_SECONDS=60 $(BIN)/pytest -n $(WORKERS) tests/jobs/test_chaos.py tests/test_zip_compressed.py $(ARGS)
 
 lint: $(INSTALLED) ## style, and which package may import which
 	$(BIN)/ruff check
@@ -82,6 +86,10 @@ packages:
 
 image-packages:
 	@$(call install_debian,$(IMAGE_PACKAGES))
+
+# In the background, while types are checked. All workers begin with all tests, and would each compile them otherwise.
+compiled-tests: $(INSTALLED)
+	@test -d tests/__pycache__ || $(BIN)/pytest --collect-only -qq >/dev/null 2>&1 &
 
 # In the background, while Ansible and moto are installed.
 base-tree: image-packages

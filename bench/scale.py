@@ -29,7 +29,7 @@ _PAGE = 1000
 #: Of what is built, a GET reads so much.
 _RANGE_BYTES = 1 << 20
 #: At the price of a PUT: creating, completing, looks at the destination, and what proves copies.
-_FIXED_REQUESTS = 10
+_FIXED_REQUESTS = 11
 #: The bound of the setting BUCKETZIP_PART_BYTES, whose default is 64 MiB.
 _MOST_BUILT_BYTES = 2 << 30
 

@@ -111,7 +111,7 @@ class Serving:
     @property
     def base(self) -> str:
         """Its address, once it listens."""
-        until = time.monotonic() + 20
+        until = time.monotonic() + 120
         while not (found := re.search(r"listening on (https?://127\.0\.0\.1:\d+)", self.log)):
             assert self.process.poll() is None, self.log
             assert time.monotonic() < until, self.log

@@ -1,7 +1,9 @@
 """What every test starts from: an environment without AWS in it, and a real S3 server started once a run."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from botocore.retries.standard import ExponentialBackoff
@@ -14,7 +16,14 @@ from tests.readers.java import JavaReaders
 from tests.readers.readers import ArchiveReaders
 from tests.servers.localstack import running_localstack
 from tests.servers.s3_server import S3Server
+from tests.servers.shared import shared
 from tests.servers.swift import running_swift
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: looking for garbage in it, again and again, would take a tenth of the run."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -57,19 +66,23 @@ def tls_s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded
 
 
 @pytest.fixture(scope="session")
-def localstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """LocalStack, where checksums and copies have to be as AWS has them. Starts in 3 s, when a test first asks.
+def of_the_run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The directory of this run, whichever of its workers asks."""
+    mine = tmp_path_factory.getbasetemp()
+    return mine if worker_id == "master" else mine.parent
 
-    One a worker, like every server here: pytest-xdist 3.8 does not see xdist_group with pytest 9.2.
-    """
-    with running_localstack(tmp_path_factory.mktemp("localstack")) as server:
+
+@pytest.fixture(scope="session")
+def localstack(of_the_run: Path) -> Iterator[S3Server]:
+    """LocalStack, where checksums and copies have to be as AWS has them. Starts in 3 s, when a test first asks."""
+    with shared(of_the_run / "localstack", running_localstack) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+def swift(of_the_run: Path) -> Iterator[S3Server]:
     """Swift, where S3 must not be taken for AWS's: no checksums, no attributes, strict signatures. Starts in 3 s."""
-    with running_swift(tmp_path_factory.mktemp("swift")) as server:
+    with shared(of_the_run / "swift", running_swift) as server:
         yield server
 
 

@@ -19,7 +19,9 @@ from bucketzip.cli import main
 from bucketzip.commands import COMMANDS
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([f"bucketzip.commands.{name.replace('-', '_')}" for name in COMMANDS])
+_context.set_forkserver_preload(
+    [*[f"bucketzip.commands.{name.replace('-', '_')}" for name in COMMANDS], "tests.forked_warm"]
+)
 
 
 class Forked:

@@ -66,7 +66,7 @@ async def new_identity(server: S3Server, *buckets: str) -> AsyncIterator[Identit
 async def _known(server: S3Server, keys: Keys, bucket: str) -> None:
     """The server takes a moment to hear of them."""
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(120),
         session().create_client(
             "s3",
             endpoint_url=server.endpoint_url,

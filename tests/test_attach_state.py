@@ -13,4 +13,4 @@ def test_without_a_volume_nothing_is_done(tmp_path: Path) -> None:
 def test_what_is_no_volume_is_refused() -> None:
     status, _, said = run("attach-state", "--state-volume=sdf")
     assert status == 2
-    assert "BUCKETZIP_STATE_VOLUME: String should match pattern" in said
+    assert "--state-volume: String should match pattern" in said

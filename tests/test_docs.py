@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-import yaml
 from annotated_types import Ge, Le
 
 import bucketzip
@@ -23,6 +22,7 @@ from bucketzip.settings import PREFIX, Settings
 from bucketzip.state.database import NewerState
 from bucketzip.web.routes import routes
 from tests.bucket import Bucket
+from tests.description import OPENAPI, description
 from tests.jobs.archiving import Client
 from tests.web.serving import serving
 
@@ -62,11 +62,6 @@ def instruments() -> dict[str, Row]:
             labels = each._labelnames or (["version"] if kind == "info" else [])
             found[each._name + suffixes.get(kind, "")] = [kind, ", ".join(labels)]
     return found
-
-
-def description() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((ROOT / "server/bucketzip/web/openapi.yaml").read_text())
-    return loaded
 
 
 def bounds(name: str) -> str:
@@ -216,7 +211,7 @@ async def test_openapi_is_served_and_answers_are_as_it_says(
     async with serving(s3_server.environment(), tmp_path, monkeypatch) as server:
         async with server.client.get(f"{server.base}/openapi.yaml") as answer:
             assert answer.content_type == "application/yaml"
-            assert yaml.safe_load(await answer.text()) == description()
+            assert await answer.read() == OPENAPI.read_bytes()
         status, made = await server.ask(bucket.url("a/"))
         assert status == 201, made
         assert set(made) == set(schemas["Download"]["required"]) == set(schemas["Download"]["properties"])

@@ -115,6 +115,13 @@ def test_quiet_tells_only_what_is_not_well(call: Caller, filled: Bucket) -> None
     assert [line.split()[:2] for line in out.splitlines() if line.startswith("  ") and "->" not in line] == [
         ["warning", "lifecycle"]
     ]
+    _, out, _ = call("doctor", "--quiet")
+    assert out == "6 ok, 1 unknown\n"
+
+
+def test_many_warnings_are_counted_as_people_do(call: Caller, filled: Bucket) -> None:
+    _, out, _ = call("doctor", filled.url("in/"), "--destination", filled.url("out/"))
+    assert out.splitlines()[-1].endswith(" ok, 2 warnings, 1 unknown")
 
 
 async def _rule(bucket: Bucket, prefix: str) -> None:

@@ -35,7 +35,7 @@ def is_running(pid: int) -> bool:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    until = time.monotonic() + 5
+    until = time.monotonic() + 120
     while not condition() and time.monotonic() < until:
         time.sleep(0.01)
     return condition()

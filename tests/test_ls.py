@@ -96,7 +96,7 @@ def test_what_is_missing_is_named_and_is_a_failure_unless_skipped(call: Caller, 
     assert out.endswith("  MISSING.txt\n")
     assert said.splitlines() == [
         f"missing: {filled.url('none')}: there is no object and no folder {filled.url('none')}",
-        "1 missing: `bucketzip zip` refuses that, unless it is asked with --on-missing skip",
+        "1 missing: `bucketzip zip` refuses that; with --on-missing skip it makes what is listed here",
     ]
     assert call(*arguments, "--on-missing", "skip").status == 0
     told = as_objects(call(*arguments, "--json").out)
@@ -195,7 +195,7 @@ def test_a_reader_that_leaves_ends_it_quietly(s3_server: EmbeddedS3, filled: Buc
     ) as process:
         assert process.stdout is not None
         process.stdout.close()
-        assert process.wait(30) == 141
+        assert process.wait(120) == 141
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
 
@@ -218,7 +218,7 @@ async def test_entries_are_told_while_the_listing_goes_on() -> None:
     def ignored(bucket: str, listed: Listed, why: str) -> None:
         """Nothing is left out."""
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         totals = await preview(ZipRequest.model_validate({"sources": ["s3://photos/"]}), Slow(), tell, ignored)
     assert heard == ["a", "b"]
     assert totals.entries == 2

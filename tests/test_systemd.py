@@ -35,7 +35,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.soc
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(path))
-        listening.settimeout(20)
+        listening.settimeout(150)  # a process may take a minute to start where the machine is busy
         monkeypatch.setenv("NOTIFY_SOCKET", str(path))
         yield listening
 
@@ -68,7 +68,7 @@ def service(listening: socket.socket, work: Path, *arguments: str, **variables: 
 async def asked(port: int) -> int:
     """The number of requests that the process has answered before this one."""
     async with (
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(30)) as client,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(150)) as client,
         client.get(f"http://127.0.0.1:{port}/metrics") as answer,
     ):
         return len(re.findall(r"^bucketzip_http_requests_total{", await answer.text(), re.MULTILINE))
@@ -141,7 +141,7 @@ def test_an_abstract_socket_hears_too(monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"bucketzip-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(f"\0{name}")
-        listening.settimeout(5)
+        listening.settimeout(150)
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
         notify("READY=1", "STATUS=here")
         assert listening.recv(99) == b"READY=1\nSTATUS=here"

@@ -66,7 +66,7 @@ async def presented(port: int) -> bytes:
 
 async def test_a_renewed_certificate_is_taken(tmp_path: Path) -> None:
     renewed = Renewed(tmp_path)
-    async with answering(Certificate(*renewed.files)) as port, asyncio.timeout(20):
+    async with answering(Certificate(*renewed.files)) as port, asyncio.timeout(120):
         first = await presented(port)
         assert first == renewed.on_disk
         renewed.renew()
@@ -78,7 +78,7 @@ async def test_a_renewed_certificate_is_taken(tmp_path: Path) -> None:
 async def test_half_a_renewal_is_not(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Two files are not replaced at one moment: until they belong together the old ones serve."""
     renewed = Renewed(tmp_path)
-    async with answering(Certificate(*renewed.files)) as port, asyncio.timeout(20):
+    async with answering(Certificate(*renewed.files)) as port, asyncio.timeout(120):
         first = await presented(port)
         renewed.renew(key=False)
         while "no certificate and its key" not in caplog.text:

@@ -157,6 +157,15 @@ def test_a_key_that_nobody_has(served: Commands) -> None:
         assert done.said == "bucketzip: no user has the key 'nobody'; `bucketzip user list` tells the keys\n"
 
 
+@pytest.mark.parametrize("bucket", ["", "s3://photos", "photos/2024", "a b"])
+def test_what_no_bucket_is_called_is_refused(bucket: str, served: Commands) -> None:
+    before = served.told("list")
+    done = served("add", "--bucket", "photos", "--bucket", bucket)
+    assert (done.status, done.out) == (2, "")
+    assert f"--bucket: is a bucket's name, or a glob such as photos-*, not {bucket!r}\n" in done.said
+    assert served.told("list") == before
+
+
 def test_help_teaches_by_examples(command: Commands) -> None:
     told = command("--help").out
     for action in ("show-initial", "list", "add", "rotate", "remove", "forget-initial", "token"):

@@ -18,15 +18,19 @@ from hypothesis import strategies as st
 
 from bucketzip import cli
 from bucketzip.archive.crc import crc32, crc32_combine
+from bucketzip.archive.deflate import BLOCK_BYTES
+from bucketzip.archive.deflated import Compression
 from bucketzip.archive.layout import Layout
 from bucketzip.archive.manifest import FORMAT_VERSION, READ_AHEAD_BYTES, ManifestBuilder
 from bucketzip.embedded import EmbeddedS3
 from bucketzip.verify import CannotVerify, manifest_json
 from bucketzip.verify.check import Checker
+from bucketzip.verify.compressed import CompressedChecker
 from bucketzip.verify.manifest_json import Listing
 from bucketzip.verify.progress import Progress
 from bucketzip.verify.report import Report
 from bucketzip.verify.source import download_url, manifest_url
+from tests.archive.compressing import compressed_archive_of
 from tests.archive.rendering import (
     SOME_TIME,
     Entry,
@@ -299,7 +303,7 @@ def test_a_cut_file_says_how_to_go_on(short: int, tmp_path: Path, capsys: pytest
     status, out, errors = run(capsys, path, "--manifest", saved)
     assert (status, errors) == (1, "")
     command = f"curl -C - -o {shlex.quote(str(path))} LINK"
-    assert out == f"{path}: the file has {there} of {len(archive)} bytes: continue the download with {command}\n"
+    assert out == f"{path}: the file has {there:,} of {len(archive):,} bytes: continue the download with {command}\n"
     status, out, _ = run(capsys, path, "--manifest", saved, "--json")
     report = json.loads(out)
     assert (status, report["bytes"], report["announced_bytes"]) == (1, there, len(archive))
@@ -384,6 +388,92 @@ def test_no_damage_of_the_directory_is_too_much(tmp_path_factory: pytest.TempPat
     assert bool(check(path, announced(FEW)).difference_count) == (bytes(archive) != archive_of(FEW))
 
 
+# Compressed archives
+
+LONG = Entry("long.txt", b"one line like another\n" * (BLOCK_BYTES // 20), crc_known=False)
+SQUEEZED = [Entry("a.txt", b"first " * 9), LONG, Entry("ü", random.Random(1).randbytes(50))]
+
+
+def check_compressed(tmp_path: Path, archive: bytes, *, known: bool = True) -> Report:
+    layout = Layout(read_back(built(SQUEEZED, read_ahead_bytes=BLOCK_BYTES)))
+
+    def crc(entry: int) -> int | None:
+        return crc32(SQUEEZED[entry].content) if known else layout.manifest.crc(entry)
+
+    lines = manifest_json.lines(layout.manifest, range(len(layout.manifest)), crc, "deflate")
+    manifest = manifest_json.head(layout, "photos.zip", "deflate") + lines + manifest_json.TAIL
+    path = tmp_path / "a.zip"
+    path.write_bytes(archive)
+    return CompressedChecker(path, Listing(io.BytesIO(manifest)), show=20, progress=lambda _: None).run()
+
+
+def squeezed() -> bytes:
+    return compressed_archive_of(SQUEEZED, Compression(3))
+
+
+def test_a_change_of_any_record_of_a_compressed_archive_is_found(tmp_path: Path) -> None:
+    """And of any content; but bits that fill up a byte, say, change none."""
+    archive = squeezed()
+    for known in (True, False):
+        assert said(check_compressed(tmp_path, archive, known=known)) == []
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        infos = opened.infolist()
+    starts = [each.header_offset + 30 + len(each.filename.encode()) + 9 for each in infos]  # 9 of the time
+    contents = {
+        at for start, each in zip(starts, infos, strict=True) for at in range(start, start + each.compress_size)
+    }
+    assert b"PK\7\x08" in archive
+    for at in set(range(len(archive))) - contents:
+        damaged = bytearray(archive)
+        damaged[at] ^= 0x20 if at % 2 else 0xFF
+        assert check_compressed(tmp_path, bytes(damaged), known=at % 3 > 0).difference_count, f"byte {at}"
+
+
+def test_it_says_where_the_damage_of_a_compressed_archive_is(tmp_path: Path) -> None:
+    archive = squeezed()
+    noise, descriptor, directory = (
+        archive.index(SQUEEZED[-1].content),
+        archive.index(b"PK\7\x08"),
+        archive.index(b"PK\1\2"),
+    )
+    noise_crc = f"{crc32(SQUEEZED[-1].content):08x}"
+    long_at = archive.index(b"long.txt")
+    for at, new, expected in [
+        (14, bytes(4), f"a.txt: local header, CRC-32: expected {crc32(SQUEEZED[0].content):08x}, found 00000000"),
+        (noise, b"12345", f"ü: content, CRC-32: expected {noise_crc}, found "),
+        (long_at + 8 + 9, b"\xff" * 9, "long.txt: content: expected one that unpacks, found Error -3 "),
+        (descriptor + 12, bytes(4), f"long.txt: descriptor, size: expected {len(LONG.content)}, found 0"),
+        (directory + 38, bytes(4), "a.txt: directory record, external attributes: expected 2175008768, found 0"),
+        (directory + 8, b"\1", "a.txt: directory record, flags: expected 0, found 1"),
+        (len(archive) - 2, b"\1", "end record, comment length: expected 0, found 1"),
+    ]:
+        (only,) = said(check_compressed(tmp_path, archive[:at] + new + archive[at + len(new) :]))
+        assert only.startswith(expected), only
+
+
+def test_bytes_around_a_compressed_archive(tmp_path: Path) -> None:
+    archive = squeezed()
+    size, end = len(archive), len(archive) - 22
+    assert said(check_compressed(tmp_path, archive + b"more")) == [
+        f"size: expected {size} bytes, found {size + 4} bytes"
+    ]
+    for at in (0, archive.index(b"PK\1\2"), end):
+        assert check_compressed(tmp_path, archive[:at] + b"more" + archive[at:]).difference_count
+
+
+@given(st.data())
+@settings(max_examples=50, deadline=None)
+def test_no_damage_of_a_compressed_archive_is_too_much(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    archive = bytearray(squeezed())
+    directory = archive.index(b"PK\1\2")
+    for _ in range(data.draw(st.integers(1, 6))):
+        archive[data.draw(st.integers(directory, len(archive) - 1))] = data.draw(st.integers(0, 255))
+    report = check_compressed(tmp_path_factory.getbasetemp(), bytes(archive))
+    assert bool(report.difference_count) == (bytes(archive) != squeezed())
+
+
 # The command
 
 
@@ -430,7 +520,8 @@ def test_a_name_cannot_move_the_cursor(tmp_path: Path, capsys: pytest.CaptureFix
     ("file", "manifest", "why"),
     [
         ("gone.zip", "m.json", "gone.zip: No such file or directory"),
-        (".", "m.json", "Is a directory"),
+        (".", "m.json", ".: Is a directory"),
+        (".", "huge.json", ".: Is a directory"),
         ("a.zip", "gone.json", "gone.json: No such file or directory"),
         ("a.zip", "a.zip", "this is not the manifest.json"),
         (
@@ -454,6 +545,7 @@ def test_what_cannot_be_checked_is_neither_right_nor_wrong(  # noqa: PLR0917  --
     monkeypatch.chdir(tmp_path)
     Path("a.zip").write_bytes(archive_of(FEW))
     Path("m.json").write_bytes(announced(FEW))
+    Path("huge.json").write_bytes(announced([Entry("huge", bytes(MIB))]))
     status, out, errors = run(capsys, file, "--manifest", manifest)
     assert (status, out) == (2, "")
     assert errors.startswith("bucketzip: cannot verify: ")

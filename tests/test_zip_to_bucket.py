@@ -69,7 +69,9 @@ async def test_people_are_told_in_one_line(s3_server: EmbeddedS3, bucket: Bucket
     size = len(await object_at(bucket, "out/a.zip"))
     assert (done.status, done.said) == (0, "")
     assert done.out.decode().startswith(f"{bucket.url('out/a.zip')}: 1 entry, {size} bytes in ")
-    told = f" s, of them 0 copied by S3 and {size} through this host; \\d+ requests, \\$0\\.\\d{{6}} by the list\n"
+    told = (
+        f" s, of them 0 copied by S3 and {size} through this host; \\d+ requests, \\$0\\.\\d{{6}} at AWS's list price\n"
+    )
     assert re.search(told + "$", done.out.decode())
     done = await ran(s3_server.environment(), tmp_path, *arguments)
     assert (done.status, done.out) == (1, b"")
@@ -157,6 +159,20 @@ async def test_discard_aborts_the_upload(stub: LyingS3, on_stub: Environment, tm
         assert not list((tmp_path / STATE).iterdir())
 
 
+@pytest.mark.parametrize(("options", "told"), [((), True), (("--log-level", "error"), False)])
+async def test_who_waits_is_told_for_what(
+    options: tuple[str, ...],
+    told: bool,  # noqa: FBT001  -- a parameter of the test
+    stub: LyingS3,
+    on_stub: Environment,
+    tmp_path: Path,
+) -> None:
+    stub.on(does("UploadPart"), lies.slow_down(), times=1)
+    done = await ran(on_stub, tmp_path, "zip", "s3://stub/b", "s3://stub/out/a.zip", *options)
+    assert done.status == 0
+    assert ("info tried again in a while: s3://stub/out/a.zip: S3 says SlowDown" in done.said) is told
+
+
 async def test_the_same_command_twice_at_once(stub: LyingS3, on_stub: Environment, tmp_path: Path) -> None:
     arrived = asyncio.Event()
     stub.on(does("UploadPart"), unanswered(arrived))
@@ -193,5 +209,5 @@ async def test_no_credentials_is_one_clear_line(tmp_path: Path) -> None:
     arguments = ("zip", "s3://stub/", "s3://stub/out/a.zip", "--log-level", "error")
     done = await installed({}, tmp_path, *arguments)
     assert (done.status, done.out) == (1, b"")
-    assert done.said.startswith("bucketzip: This server has no AWS credentials.")
+    assert done.said.startswith("bucketzip: There are no AWS credentials.")
     assert not list((tmp_path / STATE).iterdir()), "there is nothing to go on with"

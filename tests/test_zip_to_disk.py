@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from bucketzip.commands.zip_saved import Saved
 from bucketzip.embedded import EmbeddedS3
+from bucketzip.local.part_file import discard
 from tests.bucket import Bucket
 from tests.command import Done, Running, begun, installed, ran
 from tests.faults import lies
@@ -147,6 +149,12 @@ async def test_json_is_all_that_stands_on_standard_output(on_stub: Environment, 
     }
 
 
+@pytest.mark.parametrize(("size", "told"), [(888, ""), (60 * MIB, " (30 MiB/s)")])
+def test_a_pace_that_says_nothing_is_not_told(size: int, told: str) -> None:
+    saved = Saved("a.zip", None, size, 1, 0, "store", None, size, 1.0, 2.0)
+    assert str(saved) == f"a.zip: 1 entry, {size:,} bytes, in 2.0 s{told}"
+
+
 async def test_what_is_missing_is_said(on_stub: Environment, tmp_path: Path) -> None:
     arguments = ("zip", "s3://stub/b", "s3://stub/none", "a.zip")
     done = await ran(on_stub, tmp_path, *arguments)
@@ -255,6 +263,14 @@ async def test_of_other_objects_it_is_begun_anew_and_says_so(
     assert_whole(tmp_path, hashlib.sha256(whole.out).hexdigest())
 
 
+async def test_begun_anew_by_another_command_nothing_is_left_of_the_first(
+    stub: LyingS3, on_stub: Environment, tmp_path: Path
+) -> None:
+    await stopped(stub, on_stub, tmp_path)
+    assert (await ran(on_stub, tmp_path, "zip", "s3://stub/b", "a.zip")).status == 0
+    assert not list((tmp_path / STATE).iterdir())
+
+
 async def test_a_part_without_its_note_is_begun_anew(on_stub: Environment, tmp_path: Path, digest: str) -> None:
     (tmp_path / "a.zip.part").write_bytes(bytes(MIB))
     done = await ran(on_stub, tmp_path, "zip", "s3://stub/", "a.zip")
@@ -272,14 +288,17 @@ async def test_discard_leaves_nothing(stub: LyingS3, on_stub: Environment, tmp_p
         assert not list((tmp_path / STATE).iterdir())
 
 
-async def test_the_same_command_twice_at_once(stub: LyingS3, on_stub: Environment, tmp_path: Path) -> None:
+async def test_two_commands_at_one_file(stub: LyingS3, on_stub: Environment, tmp_path: Path) -> None:
     stop_in_the_middle(stub)
     async with begun(on_stub, tmp_path, "zip", "s3://stub/", "a.zip") as running:
         await part_is_there(running, tmp_path)
-        done = await ran(on_stub, tmp_path, "zip", "s3://stub/", "a.zip")
-        assert done == (1, b"", "bucketzip: the same command is running already\n")
-        done = await ran(on_stub, tmp_path, "zip", "s3://stub/b", "a.zip")
-        assert done == (1, b"", "bucketzip: a.zip.part: another process is writing it\n")
+        for source in ("s3://stub/", "s3://stub/b"):
+            done = await ran(on_stub, tmp_path, "zip", source, "a.zip")
+            assert done == (1, b"", "bucketzip: a.zip: another process is making it\n")
+        elsewhere = {**on_stub, "BUCKETZIP_STATE_DIR": str(tmp_path / "elsewhere")}
+        for discard in ([], ["--discard"]):
+            done = await ran(elsewhere, tmp_path, "zip", "s3://stub/b", "a.zip", *discard)
+            assert done == (1, b"", "bucketzip: a.zip.part: another process is writing it\n")
 
 
 async def test_a_full_disk_is_one_clear_line_and_the_part_stays(
@@ -308,6 +327,8 @@ async def test_too_little_room_is_told_before_anything_is_read(
     assert done.said.startswith("bucketzip: a.zip: the archive has 549,755,813,9")
     assert "and there is room for " in done.said
     assert not stub.counts["GetObject"]
+    assert not has_begun(tmp_path)
+    assert not list((tmp_path / STATE).iterdir()), "there is nothing to go on with"
 
 
 async def test_content_that_is_not_what_s3_told(stub: LyingS3, on_stub: Environment, tmp_path: Path) -> None:
@@ -317,16 +338,40 @@ async def test_content_that_is_not_what_s3_told(stub: LyingS3, on_stub: Environm
     assert done.status == 1
     assert "s3://stub/g: CRC-32 " in done.said
     done = await ran(on_stub, tmp_path, "zip", "s3://stub/g", "a.zip")
-    assert (done.status, done.said) == (0, "a.zip.part: it is of an archive of other content, so it is begun anew\n")
+    assert (done.status, done.said) == (0, "")
     with zipfile.ZipFile(tmp_path / "a.zip") as opened:
         assert opened.testzip() is None
     assert not list((tmp_path / STATE).iterdir())
 
 
+async def test_content_that_is_not_what_was_read_before(
+    stub: LyingS3, on_stub: Environment, tmp_path: Path, digest: str
+) -> None:
+    """It may be wrong in the file as well: the next run goes on with none of it."""
+    await stopped(stub, on_stub, tmp_path)
+    discard(tmp_path / "a.zip")  # as if "a" had been read, and nothing been safe
+    stub.on(gets("a"), lies.other_bytes(8 * MIB + 5))
+    done = await ran(on_stub, tmp_path, "zip", "s3://stub/", "a.zip")
+    assert done.status == 1
+    assert "s3://stub/a: CRC-32 " in done.said
+    stub.stop_lying()
+    done = await ran(on_stub, tmp_path, "zip", "s3://stub/", "a.zip")
+    assert (done.status, done.said) == (0, "")
+    assert_whole(tmp_path, digest)
+
+
+async def test_a_note_that_a_crash_has_left_behind_goes(on_stub: Environment, tmp_path: Path, digest: str) -> None:
+    """A crash just when the file had its name."""
+    assert (await ran(on_stub, tmp_path, "zip", "s3://stub/", "a.zip")).status == 0
+    (tmp_path / "a.zip.part.json").write_text("{}")
+    assert (await ran(on_stub, tmp_path, "zip", "s3://stub/", "a.zip")).status == 1
+    assert_whole(tmp_path, digest)
+
+
 async def test_no_credentials_is_one_clear_line(tmp_path: Path) -> None:
     done = await ran({}, tmp_path, "zip", "s3://stub/", "a.zip", "--log-level", "error")
     assert (done.status, done.out) == (1, b"")
-    assert done.said.startswith("bucketzip: This server has no AWS credentials.")
+    assert done.said.startswith("bucketzip: There are no AWS credentials.")
     assert not list((tmp_path / STATE).iterdir())
 
 

@@ -1,5 +1,7 @@
 """`bucketzip zip` as it is described, and what it refuses before it does anything."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,8 @@ def test_help_teaches_by_examples() -> None:
         (("s3://in/", "http://out/a.zip"), "a destination is written s3://bucket/key, not 'http://out/a.zip'"),
         (("in/", "a.zip"), "a source is written s3://bucket/key, not 'in/'"),
         (("s3://in/", "."), ". is a folder: name a file in it"),
+        (("s3://in/", "none/a.zip"), "none/a.zip: there is no folder none, make it first"),
+        (("s3://in/", "/dev/null", "--if-exists", "replace"), "/dev/null is a device or a pipe: make the archive `-`"),
         (("s3://in/", "a.zip", "--acl", "private"), "--acl: only for an s3:// destination"),
         (("s3://in/", "-", "--tag", "a=b"), "--tag: only for an s3:// destination"),
         (("s3://in/", "a.zip", "--if-exists", "rename"), "--if-exists rename: only for an s3:// destination"),
@@ -64,6 +68,11 @@ def test_what_argparse_refuses(arguments: tuple[str, ...], why: str) -> None:
     status, out, said = run("zip", *arguments)
     assert (status, out) == (2, "")
     assert f"bucketzip zip: error: {why}" in said
+
+
+def test_a_destination_that_cannot_be_looked_at_is_one_clear_line() -> None:
+    name = "a" * 300
+    assert run("zip", "s3://in/", name) == (1, "", f"bucketzip: {name}: {os.strerror(errno.ENAMETOOLONG)}\n")
 
 
 def test_all_mistakes_are_told_at_once() -> None:

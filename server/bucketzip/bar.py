@@ -8,7 +8,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-COLUMNS = 24
+COLUMNS, LEAST_COLUMNS = 24, 8
+"""Of the bar; it makes room for the line beside it."""
 
 
 class _Here(Console):
@@ -36,7 +37,9 @@ class Bar:
         cells = [Text(line, no_wrap=True, overflow="ellipsis")]
         if done is not None:
             # Colours that every terminal has: rich's own turn grey where there are only sixteen.
-            bar = ProgressBar(1.0, done, COLUMNS, complete_style="cyan", finished_style="cyan", style="bright_black")
+            room = self._live.console.width - len(line) - 2
+            columns = max(LEAST_COLUMNS, min(COLUMNS, room))
+            bar = ProgressBar(1.0, done, columns, complete_style="cyan", finished_style="cyan", style="bright_black")
             drawn.add_row(bar, *cells)
         else:
             drawn.add_row(*cells)

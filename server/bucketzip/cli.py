@@ -1,6 +1,7 @@
 """The command line: `bucketzip COMMAND`. What a command does is told in `commands/`."""
 
 import argparse
+import os
 import signal
 import sys
 from importlib import import_module
@@ -28,12 +29,28 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser(chosen).parse_args(arguments)
     try:
         status: int = options.run(options)
+        sys.stdout.flush()
     except CommandError as error:
         print(f"bucketzip: {error}", file=sys.stderr)
         status = error.status
     except KeyboardInterrupt:
         status = 128 + signal.SIGINT
+    except BrokenPipeError:  # as of `| head`
+        status = 128 + signal.SIGPIPE
+    except OSError as error:  # as of `> /dev/full`
+        said = f"{error.filename}: {error.strerror}" if error.filename else error
+        print(f"bucketzip: {said}", file=sys.stderr)
+        status = 1
+    _let_go_of_output()
     raise SystemExit(status)
+
+
+def _let_go_of_output() -> None:
+    """What could not be written is not tried again: the interpreter does at its end, and has much to say of it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser(chosen: str | None) -> argparse.ArgumentParser:

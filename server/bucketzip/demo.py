@@ -25,6 +25,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
@@ -34,11 +35,12 @@ from bucketzip.embedded import EmbeddedS3, EmbeddedS3Error, die_with_parent
 MIB = 1 << 20
 LARGE_MIB = (100, 200, 500)
 SMALL_MIB = (1, 2, 9)
-SMALL_SHARE = 4
+SMALL_SHARE = 8
 """One of so many files is taken then."""
 DOCUMENTS = 400
 UPLOADS_AT_ONCE = 16
-START_SECONDS = 20
+START_SECONDS = 60
+PLAN_POLL_SECONDS = 0.5
 PREFIX = "handover/"
 
 
@@ -105,8 +107,10 @@ def _demo(stack: contextlib.ExitStack, *, small: bool, keep: bool) -> None:
     _say("token", "of the first user, by `bucketzip user token`: good for a day")
 
     wanted = {"sources": [f"s3://demo/{PREFIX}"], "filename": "handover.zip"}
-    link = json.loads(_post(f"{base}/downloads", wanted, token))
+    headers = {"Authorization": f"Bearer {token}"}
+    link = json.loads(_call(f"{base}/downloads", headers, json.dumps(wanted).encode()))
     _say("link", link["url"])
+    link = planned(link, base, headers)
     _say("planned", f"{link['entries']:,} entries, {link['bytes']:,} bytes: the exact length, before a byte is read")
 
     archive = work / "handover.zip"
@@ -216,9 +220,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _post(url: str, body: object, token: str) -> bytes:
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
-    request = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310  -- our own
+def planned(link: dict[str, Any], base: str, headers: dict[str, str]) -> dict[str, Any]:
+    """The link once it is planned: before, S3 computes checksums of the large objects, slowly on a slow disk."""
+    while link["state"] == "planning":
+        time.sleep(PLAN_POLL_SECONDS)
+        link = json.loads(_call(f"{base}/downloads/{link['id']}", headers))
+    if link["state"] != "ready":
+        sys.exit(f"demo: the archive could not be planned: {link['error']}")
+    return link
+
+
+def _call(url: str, headers: dict[str, str], body: bytes | None = None) -> bytes:
+    request = urllib.request.Request(url, body, headers)  # noqa: S310  -- our own
     with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310  -- our own
         return bytes(answer.read())
 

@@ -92,7 +92,7 @@ class MethodNotAllowed(BucketzipError):
 
 
 class RequestTooLarge(BucketzipError):
-    """The request body is too large."""
+    """The request body is over 1 MiB: name folders instead of all that is in them."""
 
     status = 413
     code = "request_too_large"
@@ -302,6 +302,13 @@ class S3Error(BucketzipError):
     retryable = True
 
 
+class S3Refused(S3Error):
+    """S3 does not take the request as it is, so asking again would not help."""
+
+    code = "s3_refused"
+    retryable = False
+
+
 class S3Unreachable(S3Error):
     """S3 could not be reached, or the connection to it broke again and again."""
 
@@ -348,7 +355,7 @@ class RoleRefused(BucketzipError):
 
 
 class NoCredentials(BucketzipError):
-    """This server has no AWS credentials. Attach a role to the instance, or set AWS_PROFILE or AWS_ACCESS_KEY_ID."""
+    """There are no AWS credentials. Attach a role to the instance, or set AWS_PROFILE or AWS_ACCESS_KEY_ID."""
 
     status = 503
     code = "no_credentials"

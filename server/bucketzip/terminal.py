@@ -68,11 +68,6 @@ def pace(bytes_per_second: float, left_bytes: int) -> str:
     return f"{bytes_per_second / MIB:,.0f} MiB/s  {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left"
 
 
-def entries(count: int) -> str:
-    """`1 entry`, `1,052 entries`."""
-    return f"{count:,} entr{'y' if count == 1 else 'ies'}"
-
-
 def printable(text: str) -> str:
     """Without what would move a terminal's cursor: names of objects, and in files of others, are anybody's."""
     if text.isprintable():

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from bucketzip import extra_args as boto3_arguments
-from bucketzip import in_memory
+from bucketzip import in_memory, wording
 from bucketzip.account import Identity, open_account, open_account_of_files
 from bucketzip.apart import run_apart
 from bucketzip.errors import NothingToZip, recorded
@@ -259,7 +259,7 @@ def _valid(model: type[M], **fields: Any) -> M:
 
 
 def _said(mistake: ErrorDetails) -> str:
-    message, field = mistake["msg"].removeprefix("Value error, "), str(mistake["loc"][0]) if mistake["loc"] else ""
+    message, field = wording.mistake(mistake["msg"]), str(mistake["loc"][0]) if mistake["loc"] else ""
     if field in {"compression", "level"}:
         return f"{field}: {message}"
     argument = boto3_arguments.spelt(field)

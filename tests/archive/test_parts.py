@@ -257,7 +257,7 @@ def test_the_directory_is_alone_as_it_waits_for_all_the_rest() -> None:
 
 
 def test_a_long_directory_is_cut_as_evenly_as_all_the_rest() -> None:
-    layout = laid_out([100] * 400_000)
+    layout = laid_out([100] * 300_000)
     parts = plan_parts(layout, may_copy=always)
     assert [part.kind for part in parts].count(Kind.DIRECTORY) > 1
     assert max(part.length for part in parts) <= 1.01 * AWS.built_bytes

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, BrowserContext, async_playwright
 
 from tests.readers.tree import tool
 
-WITHIN_MILLISECONDS = 30_000
+WITHIN_MILLISECONDS = 60_000
 """For everything that is waited for: a slow machine, not a slow page."""
 
 
@@ -40,6 +40,7 @@ async def chromium_with_profile(directory: Path) -> AsyncIterator[BrowserContext
         browser = await playwright.chromium.launch_persistent_context(
             directory / "profile", downloads_path=directory, **_options()
         )
+        browser.set_default_timeout(WITHIN_MILLISECONDS)
         try:
             yield browser
         finally:

@@ -41,6 +41,13 @@ async def stub_server(
 
 
 @pytest_asyncio.fixture(loop_scope="session")
+async def trusting_server(stub: LyingS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
+    """One that asks nobody for a token."""
+    async with serving(stub_environment(stub.endpoint_url), tmp_path / "state", monkeypatch) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def bucket(s3_server: EmbeddedS3) -> AsyncIterator[Bucket]:
     async with new_bucket(s3_server) as bucket:
         yield bucket

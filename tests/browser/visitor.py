@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from playwright.async_api import Browser, ConsoleMessage, Page, expect
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, expect
 
 from bucketzip.state.users import Role
 from bucketzip.web import keys
 from tests.browser.chromium import WITHIN_MILLISECONDS
+from tests.faults.lying_s3 import LyingS3
 from tests.web.serving import Server
 
 ANSWERED = "Failed to load resource"
@@ -38,7 +39,7 @@ class Visitor:
 
     async def at(self, heading: str) -> None:
         """Wait for the view with this heading."""
-        await expect(self.page.get_by_role("heading", name=heading, level=1)).to_be_visible()
+        await expect(self.page.get_by_role("heading", name=heading, level=1, exact=True)).to_be_visible()
 
     async def open(self, name: str) -> None:
         """Follow a link, and be where it leads."""
@@ -52,10 +53,16 @@ class Visitor:
             await self.page.get_by_role("checkbox", name=f"Choose {what}", exact=True).click()
 
     async def press(self, name: str) -> None:
-        """Press the button; in the dialog, if there is one."""
-        dialog = self.page.get_by_role("dialog")
-        place = dialog if await dialog.count() else self.page
-        await place.get_by_role("button", name=name, exact=True).click()
+        """Press the button on the page, once no dialog is above it."""
+        await self.page.locator("body:not(:has(dialog[open]))").get_by_role("button", name=name, exact=True).click()
+
+    async def answer(self, name: str) -> None:
+        """Press the button in the dialog, once that is there."""
+        await self.page.get_by_role("dialog").get_by_role("button", name=name, exact=True).click()
+
+    def job(self, key: str) -> Locator:
+        """The card of the archive there, among the archives."""
+        return self.page.get_by_role("listitem").filter(has_text=f"s3://{LyingS3.bucket}/{key}")
 
 
 @asynccontextmanager

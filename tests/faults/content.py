@@ -90,14 +90,13 @@ def synthetic_bytes(seed: int, start: int, stop: int) -> bytes:
     if start >= stop:
         return b""
     twice = memoryview(_random_block_twice(seed))
-    first, last = start // BLOCK_BYTES, (stop - 1) // BLOCK_BYTES
-    blocks = bytearray()
-    for number in range(first, last + 1):
+    pieces: list[bytes | memoryview] = []
+    for number in range(start // BLOCK_BYTES, (stop - 1) // BLOCK_BYTES + 1):
+        first, last = max(0, start - number * BLOCK_BYTES), min(BLOCK_BYTES, stop - number * BLOCK_BYTES)
         turn = number * STRIDE % TURNS
-        blocks += number.to_bytes(STAMP_BYTES, "little")
-        blocks += twice[turn + STAMP_BYTES : turn + BLOCK_BYTES]
-    begin = start - first * BLOCK_BYTES
-    return bytes(memoryview(blocks)[begin : begin + stop - start])
+        pieces.append(number.to_bytes(STAMP_BYTES, "little")[first:last])
+        pieces.append(twice[turn + max(first, STAMP_BYTES) : turn + max(last, STAMP_BYTES)])
+    return b"".join(pieces)
 
 
 @cache

@@ -11,7 +11,7 @@ from tests.faults.checksums import ChecksumType, encoded
 from tests.faults.content import Content, Given, Joined, slice_of
 from tests.faults.documents import Refused, document, element, head_only
 from tests.faults.http_reply import Reply
-from tests.faults.objects import StoredObject, quoted_md5
+from tests.faults.objects import StoredObject, quoted_etag
 from tests.faults.store import Part, Store, Upload
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -132,7 +132,7 @@ def complete(store: Store, asked: Asked) -> Reply:
     parts = _chosen(upload, _named_parts(asked.body))
     stored = StoredObject(
         content=Joined(tuple(part.content for part in parts)),
-        etag=quoted_md5((bytes.fromhex(part.etag.strip('"')) for part in parts), len(parts)),
+        etag=quoted_etag((bytes.fromhex(part.etag.strip('"')) for part in parts), len(parts)),
         version_id=store.objects.next_version_id(),
         last_modified=parts[-1].last_modified,
         headers=upload.headers,

@@ -5,7 +5,7 @@ Nothing is derived on the way out: Content-Length is a header like any other, an
 
 import asyncio
 import http
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -32,7 +32,8 @@ class After(Enum):
 class Reply:
     """The body is `[start, stop)` of the content. `before` and `behind` are raw bytes around the whole answer.
 
-    `effect` is what it does to the store, once, before it is sent. An answer made anew does nothing.
+    `effect` is what it does to the store, once, before it is sent. An answer made anew does nothing. One that is held
+    goes out when the event is set.
     """
 
     status: int = 200
@@ -42,6 +43,7 @@ class Reply:
     start: int = 0
     stop: int = 0
     delay_seconds: float = 0.0
+    held: asyncio.Event | None = None
     piece_seconds: float = 0.0
     before: bytes = b""
     head: bytes | None = None
@@ -76,20 +78,38 @@ class Sent(web.StreamResponse):
         return None
 
 
-async def send(reply: Reply, writer: AbstractStreamWriter, *, without_body: bool) -> Sent:
+class Pauses:
+    """How many answers wait, for a time to pass or for the test."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+
+    async def wait(self, what: Awaitable[object]) -> None:
+        self.waiting += 1
+        try:
+            await what
+        finally:
+            self.waiting -= 1
+
+
+async def send(reply: Reply, writer: AbstractStreamWriter, pauses: Pauses, *, without_body: bool) -> Sent:
     """Write the answer at the pace the client reads; `without_body` is for an answer to HEAD."""
-    await asyncio.sleep(reply.delay_seconds)
+    await asyncio.sleep(0)
+    if reply.delay_seconds:
+        await pauses.wait(asyncio.sleep(reply.delay_seconds))
+    if reply.held is not None:
+        await pauses.wait(reply.held.wait())
     await writer.write(reply.before + reply.encoded_head())
     if not without_body:
         for start in range(reply.start, reply.stop, PIECE_BYTES):
             piece = reply.content.read(start, min(start + PIECE_BYTES, reply.stop))
             await writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if reply.chunked else piece)
             if reply.piece_seconds:
-                await asyncio.sleep(reply.piece_seconds)
+                await pauses.wait(asyncio.sleep(reply.piece_seconds))
         if reply.chunked:
             await writer.write(b"0\r\n\r\n")
     await writer.write(reply.behind)
     await writer.drain()
     if reply.after is After.STALL:
-        await asyncio.Event().wait()  # cancelled when the client leaves or the server ends
+        await pauses.wait(asyncio.Event().wait())  # cancelled when the client leaves or the server ends
     return Sent(keep=reply.after is After.KEEP)

@@ -1,5 +1,6 @@
 """The lies a store can tell, each a change of its honest answer: `stub.on(gets("a"), lies.cut_short(100))`."""
 
+import asyncio
 import re
 from dataclasses import replace
 
@@ -147,6 +148,11 @@ def huge_header(size_bytes: int = 100_000) -> Lie:
 
 def slow_first_byte(seconds: float) -> Lie:
     return lambda asked, honest: replace(honest, delay_seconds=seconds)
+
+
+def held(until: asyncio.Event) -> Lie:
+    """Nothing comes before the test says so."""
+    return lambda asked, honest: replace(honest, held=until)
 
 
 def crawling(piece_seconds: float) -> Lie:

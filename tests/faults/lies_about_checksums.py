@@ -6,7 +6,7 @@ from tests.faults.asked import Asked
 from tests.faults.checksums import encoded
 from tests.faults.content import Given
 from tests.faults.documents import error
-from tests.faults.honest_multipart import copied_object
+from tests.faults.honest_multipart import copied_object, upload_part_copy
 from tests.faults.http_reply import Reply
 from tests.faults.lies import edited, header
 from tests.faults.lying_s3 import Lie, LyingS3
@@ -42,6 +42,16 @@ def copies_nothing(stub: LyingS3) -> Lie:
             upload.parts[int(asked.query["partNumber"])] = Part(Given(b""))
 
         return replace(honest, effect=store_empty_part)
+
+    return lie
+
+
+def copies_whatever_is_there(stub: LyingS3) -> Lie:
+    """Take no notice of the ETag that the source should have; moto does."""
+
+    def lie(asked: Asked, honest: Reply) -> Reply:
+        headers = {name: text for name, text in asked.headers.items() if name.lower() != "x-amz-copy-source-if-match"}
+        return upload_part_copy(stub.store, Asked(asked.method, asked.target, headers))
 
     return lie
 

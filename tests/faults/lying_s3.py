@@ -19,7 +19,7 @@ from tests.faults.asked import Asked
 from tests.faults.checksums import ChecksumType
 from tests.faults.content import Content
 from tests.faults.honest_s3 import answer
-from tests.faults.http_reply import Reply, send
+from tests.faults.http_reply import Pauses, Reply, send
 from tests.faults.objects import Objects
 from tests.faults.store import Store, Upload
 
@@ -63,6 +63,7 @@ class LyingS3:
         self.requests: list[Asked] = []
         self.under_way = 0
         self.most_under_way = 0
+        self._pauses = Pauses()
         self._ssl_context = ssl_context
         self._rules: list[Rule] = []
 
@@ -98,6 +99,11 @@ class LyingS3:
         """How often each operation was asked for: `stub.counts["UploadPartCopy"]`."""
         return Counter(asked.operation for asked in self.requests)
 
+    @property
+    def pausing(self) -> int:
+        """Requests under way whose answers wait, for a time to pass or for the test."""
+        return self._pauses.waiting
+
     def stop_lying(self) -> None:
         self._rules.clear()
 
@@ -129,7 +135,7 @@ class LyingS3:
                 if rule.takes(asked):
                     reply = rule.lie(asked, reply)
             reply.effect()
-            sent = await send(reply, request.writer, without_body=asked.method == "HEAD")
+            sent = await send(reply, request.writer, self._pauses, without_body=asked.method == "HEAD")
         finally:
             self.under_way -= 1
             # Looked at here, since a client that leaves shows as a cancellation or as a broken write.

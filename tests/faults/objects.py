@@ -1,6 +1,5 @@
 """What the lying store keeps: objects with their versions and stored checksums."""
 
-import hashlib
 import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Literal
+
+from isal.isal_zlib import crc32
 
 from tests.faults.checksums import ChecksumType, composite_of, crc_of, encoded
 from tests.faults.content import Content, Given, slice_of
@@ -188,10 +189,15 @@ class Objects:
 
 def etag_of(content: Content, parts: int = 0) -> str:
     seen = content.data if isinstance(content, Given) else repr(content).encode()
-    return quoted_md5([seen], parts)
+    return quoted_etag([seen], parts)
 
 
-def quoted_md5(pieces: Iterable[bytes], parts: int = 0) -> str:
-    """Return an ETag as S3 makes them; `parts` is the number behind that of a multipart upload."""
-    digest = hashlib.md5(b"".join(pieces), usedforsecurity=False).hexdigest()
+def quoted_etag(pieces: Iterable[bytes], parts: int = 0) -> str:
+    """Return an ETag that looks like those of S3; `parts` is the number behind that of a multipart upload.
+
+    Not an MD5, which an ETag of S3's need not be either: that takes 35 times as long, a tenth of all that tests of jobs
+    do.
+    """
+    seen = b"".join(pieces)
+    digest = f"{crc32(seen):08x}{len(seen):024x}"
     return f'"{digest}-{parts}"' if parts else f'"{digest}"'

@@ -89,7 +89,7 @@ class Moment:
         stub.on(applies, self._hold, skip=skip)
 
     async def come(self) -> None:
-        await asyncio.wait_for(self._come.wait(), 30)
+        await asyncio.wait_for(self._come.wait(), 120)
 
     def let_go(self) -> None:
         """Answer whoever asks from now on."""

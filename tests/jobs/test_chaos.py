@@ -148,7 +148,7 @@ async def _killed_in(windows: list[str], machine: Machine) -> None:
             job_id = await machine.begin(client, number)
             await moment.come()
             server.process.kill()
-            await server.ended(30)
+            await server.ended(120)
         stub.stop_lying()
     async with machine.started() as (_, client):
         await machine.come_to_its_end(client, len(windows) - 1, job_id)
@@ -166,7 +166,7 @@ async def test_killed_while_a_cancelled_job_is_undone(machine: Machine, *, done:
         await client.cancel(job_id)
         await aborting.come()
         server.process.kill()
-        await server.ended(30)
+        await server.ended(120)
     stub.stop_lying()
     before = times_sent(stub, key)
     async with machine.started() as (_, client):
@@ -183,7 +183,7 @@ async def test_sigterm_ends_it_soon_and_it_goes_on_later(machine: Machine) -> No
         job_id = await machine.begin(client, "later")
         await moment.come()
         server.process.terminate()
-        assert await server.ended(30) == 0
+        assert await server.ended(120) == 0
     stub.stop_lying()
     async with machine.started() as (_, client):
         await machine.come_to_its_end(client, "later", job_id)
@@ -200,7 +200,7 @@ async def test_another_process_of_the_machine_takes_over(machine: Machine, tmp_p
         await moment.come()
         stub.stop_lying()
         first.process.kill()
-        await first.ended(30)
+        await first.ended(120)
         await machine.come_to_its_end(client, "handed over", job_id)
     assert stub.uploads_left == []
 
@@ -285,7 +285,7 @@ async def _killed_at_random(machine: Machine, seeds: range) -> None:
             job_id = await machine.begin(client, seed)
             await _some_moment(stub, random.Random(seed), client.until(job_id))
             server.process.kill()
-            await server.ended(30)
+            await server.ended(120)
         stub.stop_lying()
     async with machine.started() as (_, client):
         await machine.come_to_its_end(client, seeds[-1], job_id)

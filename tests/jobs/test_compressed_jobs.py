@@ -141,7 +141,7 @@ async def test_it_goes_on_behind_the_last_receipt(
         stub.on(put(4), _noting(later))
         job_id = await client.begin(compression="auto")
         await held.come()
-        await asyncio.wait_for(later.wait(), 30)
+        await asyncio.wait_for(later.wait(), 120)
     stub.stop_lying()
     had, before = receipted(state), times_sent(stub)
     assert {part for _, part in had} == {1, 2}

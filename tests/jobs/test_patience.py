@@ -3,13 +3,13 @@
 import asyncio
 import errno
 import sqlite3
-import time
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from bucketzip.errors import AccessDenied, S3Unreachable
 from bucketzip.jobs.patience import Patience, not_broken_off
+from tests.clock import standing_still
 
 pytestmark = pytest.mark.usefixtures("_no_back_off")
 
@@ -47,31 +47,36 @@ async def test_what_does_not_is_not(error: Exception) -> None:
 
 
 async def test_it_ends_when_nothing_went_well_for_so_long() -> None:
-    patience, began = Patience(0.2), time.monotonic()
-    with pytest.raises(S3Unreachable):
-        await patience.with_(failing(*[S3Unreachable()] * 1000))
-    assert time.monotonic() - began > 0.2
+    with standing_still() as clock:
+        began = clock.now
+        trying = asyncio.create_task(Patience(0.2).with_(failing(*[S3Unreachable()] * 1000)))
+        await clock.run(trying.done, idle=lambda: True)
+        with pytest.raises(S3Unreachable):
+            await trying
+        assert 0.2 < clock.now - began < 0.5
 
 
 async def test_only_failures_count() -> None:
     """Not what takes long and goes well, nor what failed before that."""
     patience = Patience(0.1)
-    for _ in range(3):
-        assert await patience.with_(failing(S3Unreachable())) == "done"
-        await asyncio.sleep(0.15)
+    with standing_still() as clock:
+        for _ in range(3):
+            trying = asyncio.create_task(patience.with_(failing(S3Unreachable())))
+            await clock.run(trying.done, idle=lambda: True)
+            assert await trying == "done"
+            await clock.move(0.15)
 
 
 async def test_one_that_goes_well_is_luck_for_all() -> None:
     patience = Patience(0.2)
-
-    async def well_now_and_then() -> None:
-        for _ in range(10):
-            await asyncio.sleep(0.05)
+    with standing_still() as clock:
+        began = clock.now
+        trying = asyncio.create_task(patience.with_(failing(*[S3Unreachable()] * 100)))
+        while not trying.done():
+            await clock.move(0.1)
             await patience.with_(failing())
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(well_now_and_then())
-        assert await patience.with_(failing(*[S3Unreachable()] * 3)) == "done"
+        assert await trying == "done"
+        assert clock.now - began > 0.4, "longer than its patience"
 
 
 async def test_what_must_not_be_broken_off_is_waited_for() -> None:

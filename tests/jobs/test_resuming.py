@@ -127,7 +127,7 @@ async def test_an_upload_that_waits_is_aborted_when_the_time_is_over(
     assert credential_of(state, job["id"])
     with closing(sqlite3.connect(state / FILE_NAME, isolation_level=None)) as connection:
         connection.execute("UPDATE jobs SET finished_at = finished_at - 86400")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while stub.uploads_left or credential_of(state, job["id"]):
             await asyncio.sleep(0.02)
     assert (await resumed(client, job["id"], NEW))[0] == 409

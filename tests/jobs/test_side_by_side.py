@@ -25,7 +25,7 @@ class Seen:
         stub.on(applies, self._see)
 
     async def come(self) -> None:
-        await asyncio.wait_for(self._come.wait(), 30)
+        await asyncio.wait_for(self._come.wait(), 120)
 
     def _see(self, asked: Asked, honest: Reply) -> Reply:
         self._come.set()

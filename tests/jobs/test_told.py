@@ -64,7 +64,7 @@ class Asking:
 
     async def told(self, job_id: str, *states: str) -> dict[str, Any]:
         """The job once all its deliveries are in these states."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while True:
                 _, job = await self.call("GET", f"/archives/{job_id}")
                 if (found := [each["state"] for each in job["deliveries"]]) and set(found) <= set(states):

@@ -36,7 +36,7 @@ class Receiver:
 
     async def next(self) -> Got:
         """What comes next, if need be waited for."""
-        return await asyncio.wait_for(self.got.get(), 20)
+        return await asyncio.wait_for(self.got.get(), 120)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self._at_once += 1
@@ -83,7 +83,7 @@ class Mailbox:
 
     async def next(self) -> EmailMessage:
         """The mail that comes next, if need be waited for."""
-        return await asyncio.wait_for(self.mails.get(), 20)
+        return await asyncio.wait_for(self.mails.get(), 120)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802  -- aiosmtpd's name
         if self.replies:

@@ -75,7 +75,7 @@ async def cancelled(database: Database) -> Job:
 
 async def attempted(database: Database, job: Job) -> Delivery:
     """Its delivery, once there was an attempt."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while True:
             (delivery,) = await Deliveries(database).of(job.id)
             if delivery.attempts:
@@ -104,7 +104,7 @@ async def test_what_could_not_be_written_down_is_told_again(database: Database) 
 
     await database.run(forbid)
     async with sending(database, way):
-        first, second = [await asyncio.wait_for(way.events.get(), 20) for _ in range(2)]
+        first, second = [await asyncio.wait_for(way.events.get(), 120) for _ in range(2)]
         await database.run(lambda connection: connection.execute("DROP TRIGGER full"))
         delivery = await attempted(database, job)
     assert first.id == second.id == delivery.id

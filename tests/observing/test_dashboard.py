@@ -126,6 +126,6 @@ async def test_everything_shows_something(stub: LyingS3, tmp_path: Path, monkeyp
 async def scraped(asked: Prometheus, archives: int) -> None:
     """Wait until Prometheus has known for some scrapes of so many archives, and of a callback that was tried."""
     known = 'sum(bucketzip_archives_total{outcome="succeeded"} offset 3s) and sum(bucketzip_deliveries_total offset 3s)'
-    async with asyncio.timeout(25):
+    async with asyncio.timeout(120):
         while await asked.value(known) < archives:
             await asyncio.sleep(0.1)

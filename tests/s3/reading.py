@@ -145,6 +145,11 @@ class Reading:
             self.reader.start(read.fetch)
         return read
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that are sent or for which connections are being opened."""
+        return len(self.reader._busy) + self.reader._pool._opening
+
     def retries(self, reason: str) -> float:
         """How many reads were tried again for this reason."""
         return self._value("bucketzip_s3_retries_total", reason=reason)
@@ -226,9 +231,9 @@ def by_way_of(server: EmbeddedS3, port: int) -> dict[str, str]:
     return {**server.environment(), "AWS_ENDPOINT_URL_S3": f"{scheme}://127.0.0.1:{port}"}
 
 
-async def eventually(condition: Callable[[], bool], *, within_seconds: float = 5.0) -> None:
-    """Wait for what another party of the test does."""
-    async with asyncio.timeout(within_seconds):
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait for what another party of the test does; so long only where it never does."""
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.002)
 

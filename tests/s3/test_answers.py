@@ -1,7 +1,6 @@
 """A store that lies, refuses and dawdles: the bytes are right in the end, or the error says what was wrong."""
 
 import asyncio
-import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -16,19 +15,19 @@ from bucketzip.errors import (
     NoSuchObject,
     ObjectArchived,
     S3Error,
+    S3Refused,
     S3Unreachable,
     SlowDown,
     SourceChanged,
 )
-from bucketzip.s3 import reader as reader_module
 from bucketzip.s3 import retry
-from bucketzip.s3.reader_options import ReaderLimits
+from tests.clock import standing_still
 from tests.faults import lies
 from tests.faults.content import Given, Synthetic
 from tests.faults.honest_s3 import Asked, error
 from tests.faults.http_reply import After, Reply
 from tests.faults.lying_s3 import Lie, LyingS3, anything, gets
-from tests.s3.reading import eventually, fails_with, of_stub, reading, stubbed
+from tests.s3.reading import Read, eventually, fails_with, of_stub, reading, stubbed
 
 KIB, MIB = 1 << 10, 1 << 20
 OBJECTS = {"small": Synthetic(10 * KIB, 1), "middle": Synthetic(200 * KIB, 2), "large": Synthetic(2 * MIB + 3, 3)}
@@ -116,12 +115,11 @@ async def test_passing_trouble(name: str) -> None:
     async with LyingS3(OBJECTS) as stub, reading(of_stub(stub), connections=3) as reader:
         for key in OBJECTS:
             stub.on(gets(key), ONCE_OR_TWICE[name], skip=1, times=2)
-        began = time.monotonic()
         for _ in range(2):
             reads = [reader.start(stubbed(stub, key)) for key in OBJECTS]
             for read in reads:
                 await read.right()
-        assert time.monotonic() - began < ReaderLimits().stall_seconds / 2
+        assert reader.retries("stall") == 0, "each was seen as soon as it came"
         assert len(stub.requests) > 6
         assert reader.outcomes("ok") == 6
 
@@ -144,9 +142,8 @@ async def test_a_byte_too_many() -> None:
         await reader.start(stubbed(stub, "large")).right()
         await eventually(lambda: reader.reader.open_connections == 0)
         stub.on(gets("small"), lies.byte_too_many(), times=1)
-        async with asyncio.timeout(20):
-            await reader.start(stubbed(stub, "small")).right()
-        assert reader.retries("connection") == 0
+        await reader.start(stubbed(stub, "small")).right()
+        assert reader.retries("connection") == reader.retries("stall") == 0
 
 
 async def test_a_connection_that_will_be_closed_is_not_used_again() -> None:
@@ -162,8 +159,8 @@ FINAL: dict[str, tuple[Lie, type[BucketzipError], str, int]] = {  # and after ho
     "slow_down": (lies.slow_down(), SlowDown, "SlowDown", 3),
     "service unavailable": (lies.refuse(503, "ServiceUnavailable"), SlowDown, "ServiceUnavailable", 3),
     "internal_error": (lies.internal_error(), S3Error, "InternalError", 3),
-    "not implemented": (lies.refuse(501, "NotImplemented"), S3Error, "NotImplemented", 3),
-    "bad request": (lies.refuse(400, "InvalidRequest"), S3Error, "InvalidRequest in a test", 1),
+    "not implemented": (lies.refuse(501, "NotImplemented"), S3Refused, "NotImplemented", 3),
+    "bad request": (lies.refuse(400, "InvalidRequest"), S3Refused, "InvalidRequest in a test", 1),
     "changed": (lies.refuse(412, "PreconditionFailed"), SourceChanged, "PreconditionFailed", 1),
     "changed, without document": (
         answering(b"HTTP/1.1 412 Precondition Failed\r\nContent-Length: 0\r\n\r\n"),
@@ -245,16 +242,18 @@ async def test_goes_on_from_the_byte_reached() -> None:
 
 
 async def test_a_storm_of_slow_down() -> None:
-    over_at = time.monotonic() + 0.8
-
-    def storm(asked: Asked, honest: Reply) -> Reply:
-        return error(503, "SlowDown") if time.monotonic() < over_at else honest
-
     async with LyingS3(OBJECTS) as stub, reading(of_stub(stub)) as reader:
-        stub.on(gets(), storm)
-        reads = [reader.start(stubbed(stub, "small"), start) for start in range(100)]
-        for read in reads:
-            await read.right()
+        await reader.start(stubbed(stub, "small")).right()
+        with standing_still() as clock:
+            over_at = clock.now + 0.8
+
+            def storm(asked: Asked, honest: Reply) -> Reply:
+                return error(503, "SlowDown") if clock.now < over_at else honest
+
+            stub.on(gets(), storm)
+            for read in [reader.start(stubbed(stub, "small"), start) for start in range(100)]:
+                await clock.run(read.ended.is_set, idle=lambda: not reader.in_flight)
+                await read.right()
         assert reader.retries("slow_down") >= 200  # after 0.1, 0.2, 0.4, ... s at most
         assert len(stub.requests) < 100 * 8
 
@@ -281,38 +280,53 @@ async def test_the_clock_is_wrong(off: timedelta) -> None:
         assert len(stub.requests) == 3 + refused + 1
 
 
-async def test_slow_first_byte(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader_module, "WATCH_SECONDS", 0.05)
-    async with LyingS3(OBJECTS) as stub, reading(of_stub(stub), stall_seconds=0.3) as reader:
-        stub.on(gets(), lies.slow_first_byte(0.15))
+async def test_slow_first_byte() -> None:
+    async with LyingS3(OBJECTS) as stub, reading(of_stub(stub), stall_seconds=10, hedging=0) as reader:
         await reader.start(stubbed(stub, "large")).right()
-        assert reader.retries("stall") == 0
-        stub.on(gets(), lies.slow_first_byte(5), times=1)
-        began = time.monotonic()
-        await reader.start(stubbed(stub, "large")).right()
-        assert reader.retries("stall") == 1
-        assert time.monotonic() - began < 2
-        assert stub.requests[1].client_left
+        with standing_still() as clock:
+
+            async def seconds_of(read: Read) -> float:
+                began = clock.now
+                await clock.run(read.ended.is_set, idle=lambda: stub.pausing == reader.in_flight)
+                await read.right()
+                return clock.now - began
+
+            stub.on(gets(), lies.slow_first_byte(8))
+            assert await seconds_of(reader.start(stubbed(stub, "large"))) >= 8
+            assert reader.retries("stall") == 0
+            stub.stop_lying()
+            stub.on(gets(), lies.slow_first_byte(60), times=1)
+            assert 10 <= await seconds_of(reader.start(stubbed(stub, "large"))) < 13
+            assert reader.retries("stall") == 1
+        assert stub.requests[2].client_left
 
 
-async def test_slow_but_steady(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_but_steady() -> None:
     """A byte now and then is no stall."""
-    monkeypatch.setattr(reader_module, "WATCH_SECONDS", 0.05)
+    come: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b'HTTP/1.1 206 OK\r\nContent-Length: 8\r\nContent-Range: bytes 0-7/8\r\nETag: "e"\r\n\r\n')
-        for byte in b"dripping":
-            await asyncio.sleep(0.1)
-            writer.write(bytes([byte]))
+        for _ in range(8):
+            writer.write(await come.get())
         writer.close()
 
     async with LyingS3() as stub, await asyncio.start_server(drip, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         stub.objects.put("key", b"dripping", etag='"e"')
         environment = {**of_stub(stub), "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{port}"}
-        async with reading(environment, stall_seconds=0.3) as reader:
-            await reader.start(stubbed(stub, "key")).right()
+        async with reading(environment, stall_seconds=3, hedging=0) as reader:
+            read = reader.start(stubbed(stub, "key"))
+            await eventually(lambda: any(connection.got_bytes for connection in reader.reader._busy))
+            (connection,) = reader.reader._busy
+            with standing_still() as clock:
+                for byte in b"dripping":
+                    await clock.move(2.5)
+                    assert not connection.moved
+                    come.put_nowait(bytes([byte]))
+                    await clock.until(lambda: connection.moved)
+                await read.right()
             assert reader.retries("stall") == 0
 
 

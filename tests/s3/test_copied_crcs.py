@@ -141,7 +141,7 @@ async def test_it_is_tried_once(stub: LyingS3, tmp_path: Path) -> None:
     for _ in range(2):
         async with copying(of_stub(stub), tmp_path) as crcs:
             assert await asyncio.gather(*(crcs.proven(*sample) for _ in range(5))) == [True] * 5
-    assert stub.counts["UploadPartCopy"] == 1
+    assert stub.counts["UploadPartCopy"] == 2, "one as it should be, one that must be refused"
     assert stub.uploads_left == []
     assert sorted(stub.objects._current) == ["key"], "no object is written"
 
@@ -151,6 +151,7 @@ LIES: dict[str, tuple[str, Callable[[LyingS3], Lie]]] = {
     "a wrong CRC": ("UploadPartCopy", lambda _: lies_about_checksums.wrong_copy_crc()),
     "that of the whole object": ("UploadPartCopy", lies_about_checksums.copy_crc_of_whole_source),
     "an empty part": ("UploadPartCopy", lies_about_checksums.copies_nothing),
+    "whatever is there": ("UploadPartCopy", lies_about_checksums.copies_whatever_is_there),
     "an error in a 200": ("UploadPartCopy", lambda _: lies_about_checksums.error_with_200("AccessDenied")),
     "a part that is not listed": ("ListParts", lambda _: lies_about_checksums.omits_part(1)),
     "no uploads": ("CreateMultipartUpload", lambda _: lies.not_implemented()),

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from bucketzip.embedded import EmbeddedS3
-from bucketzip.errors import AccessDenied, BucketzipError, NoSuchBucket, NoSuchObject, S3Error, S3Unreachable
+from bucketzip.errors import AccessDenied, BucketzipError, NoSuchBucket, NoSuchObject, S3Error, S3Refused, S3Unreachable
 from bucketzip.plan.catalog import Listed
 from bucketzip.s3 import credentials, listing
 from bucketzip.s3.listing import S3Catalog
@@ -206,12 +206,19 @@ async def test_real_server(s3_server: EmbeddedS3, bucket: Bucket) -> None:
     [
         (lies.refuse(403, "AccessDenied"), AccessDenied, "s3:ListBucket"),
         (lies.refuse(404, "NoSuchBucket"), NoSuchBucket, "NoSuchBucket"),
-        (lies.refuse(400, "InvalidArgument"), S3Error, "InvalidArgument"),
+        (lies.refuse(400, "InvalidArgument"), S3Refused, "InvalidArgument"),
         (edited((r"<NextContinuationToken>[^<]*</NextContinuationToken>", "")), S3Error, "not where"),
         (edited((r"<Size>\d+</Size>", "")), S3Error, "without 'Size'"),
         # botocore takes what is no XML for an internal error.
         (edited((r"</?ListBucketResult[^>]*>", "")), S3Error, "status 500"),
         (edited((r"(?s)<.*", "<html>Please log in<br></html>")), S3Error, "status 500"),
+        # And what is XML, or nothing at all, for an answer without objects.
+        (edited((r"(?s)<.*", "<html>Please log in</html>")), S3Error, "no listing"),
+        (edited((r"(?s)<.*", "")), S3Error, "no listing"),
+        (edited((r"<IsTruncated>[^<]*</IsTruncated>", "")), S3Error, "no listing"),
+        (edited((r"<Key>[^<]*</Key>", "")), S3Error, "without 'Key'"),
+        (edited((r"<Key>in/", "<Key>elsewhere/")), S3Error, "S3 lists 'elsewhere/"),
+        (edited((r"<Size>", "<Size>-")), S3Error, " of -"),
     ],
 )
 @pytest.mark.parametrize("split", [False, True])
@@ -236,6 +243,20 @@ async def test_a_page_that_fails(
     assert said in message
     assert len(got) < 1350
     assert got == by_bytes(got)
+
+
+ETAG = "<ETag>[^<]*</ETag>"
+
+
+@pytest.mark.parametrize("etag", ["", '""', 'W/"5f"', '"5f\r\nx-amz-acl: public-read"', f'"{"5f" * 130}"'])
+async def test_an_etag_that_pins_nothing(stub: LyingS3, catalog: S3Catalog, etag: str) -> None:
+    """Nobody would notice that an object was changed between two reads of it."""
+    fill(stub, ["in/key"])
+    stub.on(lists(), edited((ETAG, f"<ETag>{etag}</ETag>")))
+    message = await fails_with(S3Error, keys_of(catalog, prefix="in/"))
+    assert message.startswith("s3://stub/in/key: S3 tells no strong ETag of it")
+    stub.objects.put("in/key", b"")
+    assert await keys_of(catalog, prefix="in/") == ["in/key"], "of which nothing is read"
 
 
 @pytest.mark.parametrize("split", [False, True])
@@ -266,7 +287,7 @@ async def test_a_listing_that_goes_in_circles(stub: LyingS3, catalog: S3Catalog)
     fill(stub, [f"{n:04}" for n in range(350)])
     stub.on(lists(), edited((r"(?<=<NextContinuationToken>)[^<]*", "MDE5OQ==")), skip=1)
     with pytest.raises(S3Error, match=r"s3://stub/: .* not where"):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             await keys_of(catalog)
 
 
@@ -295,7 +316,6 @@ async def test_expired_for_good(stub: LyingS3, catalog: S3Catalog, monkeypatch: 
 @pytest.mark.parametrize("how", ["aclose", "cancel"])
 async def test_nothing_runs_on(stub: LyingS3, catalog: S3Catalog, *, split: bool, how: str) -> None:
     fill(stub, [f"{folder}{'/' if split else ''}{n:04}" for folder in "abcd" for n in range(900)])
-    stub.on(lists(), lies.slow_first_byte(0.02))
     begun = left_behind()
 
     async def take(pages: int) -> None:
@@ -306,8 +326,10 @@ async def test_nothing_runs_on(stub: LyingS3, catalog: S3Catalog, *, split: bool
                     break
 
     if how == "aclose":
+        stub.on(lists(), lies.slow_first_byte(0.02))
         await take(3)
     else:
+        stub.on(lists(), lies.held(asyncio.Event()), skip=8)
         task = asyncio.create_task(take(1000))
         await eventually(lambda: len(stub.requests) > 8)
         task.cancel()
@@ -351,6 +373,14 @@ async def test_look(
     mtime = int(stored.last_modified.timestamp())
     assert await catalog.look("stub", "a key") == Listed("a key", 5, stored.etag, mtime, archived=archived, crc=crc)
     assert stub.requests[0].headers["x-amz-checksum-mode"] == "ENABLED"
+
+
+@pytest.mark.parametrize("name", ["ETag", "Last-Modified", "Content-Length"])
+async def test_look_at_what_tells_too_little(stub: LyingS3, catalog: S3Catalog, name: str) -> None:
+    fill(stub, ["key"])
+    stub.on(heads(), lies.header(name, None))
+    message = await fails_with(S3Error, catalog.look("stub", "key"))
+    assert message == f"s3://stub/key: S3 sent an answer without '{name.replace('-', '')}'"
 
 
 async def test_look_at_a_version(stub: LyingS3, catalog: S3Catalog) -> None:

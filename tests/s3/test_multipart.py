@@ -5,7 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -30,6 +30,7 @@ from bucketzip.errors import (
 from bucketzip.jobs.ports import Destination, Done, Finished, Options, Upload
 from bucketzip.s3 import client, multipart, sending
 from bucketzip.s3.multipart import S3Multipart
+from tests.clock import Clock, standing_still
 from tests.faults import lies, lies_about_checksums
 from tests.faults.asked import Asked
 from tests.faults.checksums import encoded
@@ -198,6 +199,19 @@ async def test_a_copy_that_fails(stub: LyingS3, uploads: S3Multipart, lie: str) 
         await uploads.copy(upload, 1, source(stub, "key"), (0, 6 * MIB), whole=True)
 
 
+async def test_answers_that_tell_too_little_are_errors_of_s3(stub: LyingS3, uploads: S3Multipart) -> None:
+    stub.on(does("CreateMultipartUpload"), lies.edited(("<UploadId>.*</UploadId>", "")), times=1)
+    stub.on(does("UploadPart"), lies.header("ETag", None))
+    stub.on(does("ListParts"), lies.edited(("<Size>[^<]*</Size>", "")))
+    with pytest.raises(S3Error, match=r"s3://stub/out/archive\.zip: S3 sent an answer without 'UploadId'"):
+        await uploads.create(TO, REPLACE, TOKEN)
+    upload = await uploads.create(TO, REPLACE, TOKEN)
+    with pytest.raises(S3Error, match="without 'ETag'"):
+        await uploads.put(upload, 1, memoryview(b"x"), crc32(b"x"))
+    with pytest.raises(S3Error, match="without 'Size'"):
+        await uploads.listed(upload)
+
+
 async def test_a_copy_to_an_upload_that_is_gone_does_not_blame_the_source(stub: LyingS3, uploads: S3Multipart) -> None:
     with pytest.raises(NoSuchUpload, match=r"s3://stub/out/archive\.zip: The upload is gone"):
         await uploads.copy(MISSING, 1, source(stub, "key"), (0, 6 * MIB), whole=True)
@@ -208,8 +222,8 @@ async def test_copies_are_proven_where_they_will_go(stub: LyingS3, tmp_path: Pat
     async with uploading(of_stub(stub), tmp_path, bucket="elsewhere", prefix="tmp/of/ours/") as uploads:
         assert await uploads.may_copy(sample, 6 * MIB, TO) == (True, "")
         assert await uploads.may_copy(sample, 6 * MIB, TO) == (True, "")
-    (asked,) = asked_for(stub, "UploadPartCopy")
-    assert (asked.bucket, asked.key.startswith("tmp/of/ours/")) == (TO.bucket, True)
+    copies = asked_for(stub, "UploadPartCopy")
+    assert [(each.bucket, each.key.startswith("tmp/of/ours/")) for each in copies] == [(TO.bucket, True)] * 2
     assert stub.uploads_left == []
 
 
@@ -260,53 +274,80 @@ async def test_nothing_is_hashed_where_tls_and_a_crc_protect_it(tmp_path: Path, 
     assert told == [of_content if signed == "of the content" else signed, of_content]
 
 
-@asynccontextmanager
-async def taking(bytes_at_once: int, every_seconds: float, *, stuck_at: int) -> AsyncIterator[dict[str, str]]:
-    """The environment of a server that reads one request slowly, and from a byte on not at all."""
+class Taker:
+    """A server that reads one request piece by piece, as the test lets it: `take` returns when it has a piece more.
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    A piece is more than the kernel holds, so the client has to move for it.
+    """
+
+    piece_bytes = 4 * MIB
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._may = asyncio.Semaphore(0)
+        self._taken_bytes = 0
+        self._over = False
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        left = int(head.lower().partition(b"content-length: ")[2].split(b"\r")[0])
+        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r")[0])
         writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        while left > 0:
-            if left <= stuck_at:
-                await over.wait()
-                break
-            left -= len(await reader.readexactly(min(left, bytes_at_once)))
-            await asyncio.sleep(every_seconds)
-        writer.write(b'HTTP/1.1 200 OK\r\nETag: "slow"\r\nContent-Length: 0\r\n\r\n')
+        with suppress(asyncio.IncompleteReadError, ConnectionError):  # it was given up
+            while self._taken_bytes < length:
+                await self._may.acquire()
+                self._taken_bytes += len(await reader.readexactly(min(length - self._taken_bytes, self.piece_bytes)))
+            writer.write(b'HTTP/1.1 200 OK\r\nETag: "slow"\r\nContent-Length: 0\r\n\r\n')
         writer.close()
+        self._over = True
 
-    over = asyncio.Event()
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        (listening,) = server.sockets
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)  # else the kernel takes megabytes
-        endpoint = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        yield {"AWS_ENDPOINT_URL_S3": endpoint, "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
-        over.set()
+    async def take(self) -> None:
+        wanted = self._taken_bytes + self.piece_bytes
+        self._may.release()
+        await self._clock.until(lambda: self._taken_bytes == wanted)
+
+    async def over(self) -> None:
+        """Take what there still is of a request that was given up, and wait for its end."""
+        for _ in range(100):
+            self._may.release()
+        await self._clock.until(lambda: self._over)
 
 
-async def test_a_server_that_takes_no_bytes_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(multipart, "STALL_SECONDS", 0.2)
-    async with (
-        taking(MIB, 0.0, stuck_at=31 * MIB) as environment,
-        uploading(environment, tmp_path) as uploads,
-    ):
+@asynccontextmanager
+async def slowly_taken(tmp_path: Path, size: int) -> AsyncIterator[tuple[asyncio.Task[Done], Taker, Clock]]:
+    """A part on its way, by a clock that stands."""
+    with standing_still() as clock:
+        taker = Taker(clock)
+        async with await asyncio.start_server(taker.serve, "127.0.0.1", 0) as server:
+            (listening,) = server.sockets
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)  # else the kernel takes megabytes
+            endpoint = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            environment = {"AWS_ENDPOINT_URL_S3": endpoint, "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
+            async with uploading(environment, tmp_path) as uploads:
+                yield asyncio.create_task(uploads.put(MISSING, 1, memoryview(bytes(size)), 0)), taker, clock
+            await taker.over()
+
+
+async def test_a_server_that_takes_no_bytes_is_given_up(tmp_path: Path) -> None:
+    async with slowly_taken(tmp_path, 32 * MIB) as (part, taker, clock):
+        await taker.take()
+        began = clock.now
+        while not part.done():
+            await clock.jump(multipart.STALL_SECONDS / 10)
+        assert clock.now - began >= multipart.STALL_SECONDS * 0.9
         with pytest.raises(S3Unreachable, match=r"s3://stub/out/archive\.zip: TimeoutError"):
-            await uploads.put(MISSING, 1, memoryview(bytes(32 * MIB)), 0)
+            await part
 
 
 async def test_a_part_that_moves_on_may_take_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(multipart, "STALL_SECONDS", 1.0)
-    now = asyncio.get_running_loop().time
-    async with (
-        taking(MIB, 0.04, stuck_at=0) as environment,
-        uploading(environment, tmp_path) as uploads,
-    ):
-        began = now()
-        done = await uploads.put(MISSING, 1, memoryview(bytes(32 * MIB)), 0)
-        assert now() - began > multipart.STALL_SECONDS
-    assert done == Done("slow", 32 * MIB, 0)
+    monkeypatch.setattr(multipart, "STALL_SECONDS", client.READ_TIMEOUT_SECONDS * 0.6)
+    async with slowly_taken(tmp_path, 32 * MIB) as (part, taker, clock):
+        began = clock.now
+        await taker.take()
+        for _ in range(7):
+            await clock.jump(multipart.STALL_SECONDS / 4)
+            await taker.take()
+        assert await part == Done("slow", 32 * MIB, 0)
+        assert clock.now - began > multipart.STALL_SECONDS
 
 
 async def test_all_of_many_parts_are_listed(stub: LyingS3, uploads: S3Multipart) -> None:
@@ -450,15 +491,22 @@ async def test_an_object_that_vanished_at_once(stub: LyingS3, uploads: S3Multipa
 async def test_copying_and_completing_may_take_long(
     stub: LyingS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "READ_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(client, "READ_TIMEOUT_SECONDS", 2.0)
     for operation in ("UploadPartCopy", "CompleteMultipartUpload"):
-        stub.on(does(operation), lies.slow_first_byte(0.5))
+        stub.on(does(operation), lies.slow_first_byte(5))
     planned = source(stub, "key")
     content = Synthetic(6 * MIB, 1).read(0, 6 * MIB)
-    async with uploading(of_stub(stub), tmp_path) as uploads:
+
+    async def made(uploads: S3Multipart) -> None:
         upload = await uploads.create(TO, REPLACE, TOKEN)
         done = await uploads.copy(upload, 1, planned, (0, 6 * MIB), whole=True)
         await complete(uploads, upload, [(1, done)], content)
+
+    async with uploading(of_stub(stub), tmp_path) as uploads:
+        with standing_still() as clock:
+            making = asyncio.create_task(made(uploads))
+            await clock.run(making.done, idle=lambda: stub.pausing > 0)
+            await making
     assert (stub.counts["UploadPartCopy"], stub.counts["CompleteMultipartUpload"]) == (1, 1)
 
 

@@ -10,6 +10,7 @@ import pytest
 from bucketzip.errors import S3Unreachable
 from bucketzip.s3 import pool
 from bucketzip.s3.concurrency import LEAST
+from tests.clock import standing_still
 from tests.faults import lies
 from tests.faults.content import Synthetic
 from tests.faults.lying_s3 import LyingS3, gets
@@ -81,10 +82,11 @@ async def test_cancelled_before_the_route_is_known() -> None:
 
 
 @asynccontextmanager
-async def silent_server() -> AsyncIterator[int]:
+async def silent_server(taken: asyncio.Event) -> AsyncIterator[int]:
     """Takes connections and never says a word; a TLS client waits for it in vain."""
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.set()
         with suppress(ConnectionError):
             await reader.read()
         writer.close()
@@ -93,22 +95,23 @@ async def silent_server() -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-async def test_cancelled_while_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with LyingS3(OBJECTS) as stub, silent_server() as port:
+async def test_cancelled_while_connecting() -> None:
+    taken = asyncio.Event()
+    async with LyingS3(OBJECTS) as stub, silent_server(taken) as port:
         environment = {**of_stub(stub), "AWS_ENDPOINT_URL_S3": f"https://127.0.0.1:{port}"}
         async with reading(environment) as reader:
             read = reader.start(stubbed(stub, "small"))
-            await asyncio.sleep(0.05)
+            await asyncio.wait_for(taken.wait(), 30)
             assert reader.reader.waiting == 1
             read.cancel()
             assert reader.reader.waiting == 0
             began = time.monotonic()
-        assert time.monotonic() - began < 1  # the reader's end waits for no handshake
+        assert time.monotonic() - began < pool.CONNECT_SECONDS / 2  # the reader's end waits for no handshake
 
 
 async def test_nobody_answers_the_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "CONNECT_SECONDS", 0.1)
-    async with LyingS3(OBJECTS) as stub, silent_server() as port:
+    async with LyingS3(OBJECTS) as stub, silent_server(asyncio.Event()) as port:
         environment = {**of_stub(stub), "AWS_ENDPOINT_URL_S3": f"https://127.0.0.1:{port}"}
         async with reading(environment, tries=2) as reader:
             message = await fails_with(S3Unreachable, reader.start(stubbed(stub, "small")).right())
@@ -214,9 +217,12 @@ async def test_a_latecomer_at_another_endpoint_is_not_starved() -> None:
     async with two_stores(4) as (reader, one, _):
         one.on(gets(), lies.slow_first_byte(0.005))
         small = stubbed(one, "small")
-        mine = [reader.start(small, at % 5000) for at in range(400)]
-        await eventually(lambda: one.under_way == 4)
-        await reader.start(other(small)).right()
+        with standing_still() as clock:
+            mine = [reader.start(small, at % 5000) for at in range(400)]
+            await clock.until(lambda: one.pausing == 4)
+            late = reader.start(other(small))
+            await clock.run(late.ended.is_set, idle=lambda: one.pausing == reader.in_flight)
+            await late.right()
         assert sum(read.ended.is_set() for read in mine) < 200
         for read in mine:
             read.cancel()
@@ -237,31 +243,28 @@ async def test_one_connection_taken_in_turns() -> None:
 async def test_idle_connections_make_room() -> None:
     async with two_stores(4) as (reader, one, two):
         small = stubbed(one, "small")
-        one.on(gets(), lies.slow_first_byte(0.02))
-        for read in [reader.start(small, at) for at in range(4)]:
-            await read.right()
-        assert reader.reader.open_connections == 4
-        two.on(gets(), lies.slow_first_byte(0.02))
-        async with asyncio.timeout(20):
-            for read in [reader.start(other(small), at) for at in range(20)]:
-                await read.right()
+        for store in (one, two):
+            store.on(gets(), lies.slow_first_byte(0.02))
+        with standing_still() as clock:
+            for things in ([small] * 4, [other(small)] * 20):
+                for read in [reader.start(thing, at) for at, thing in enumerate(things)]:
+                    await clock.run(read.ended.is_set, idle=lambda: one.pausing + two.pausing == reader.in_flight)
+                    await read.right()
+                assert reader.reader.open_connections == 4
         assert two.most_under_way >= 2
         assert reader.reader.open_connections == 4
 
 
 async def test_an_endpoint_that_does_not_answer_holds_up_no_other() -> None:
-    async with silent_server() as port, two_stores(4, other_port=port) as (reader, one, _):
+    async with silent_server(asyncio.Event()) as port, two_stores(4, other_port=port) as (reader, one, _):
         route = reader.s3._routes["other"]
         reader.s3._routes["other"] = route._replace(tls=True)
         small = stubbed(one, "small")
         theirs = [reader.start(other(small), at, urgent=True) for at in range(50)]
-        await asyncio.sleep(0.05)
-        began = time.monotonic()
-        async with asyncio.timeout(20):
+        with standing_still():  # so that it is not given up meanwhile
             for _ in range(3):
                 for read in [reader.start(small, at) for at in range(20)]:
                     await read.right()
-        assert time.monotonic() - began < 5
         for read in theirs:
             read.cancel()
 
@@ -274,8 +277,10 @@ async def test_slow_down_at_one_endpoint_slows_no_other() -> None:
         mine = [reader.start(small, at) for at in range(50)]
         await eventually(lambda: reader.reader.concurrency_limit == LEAST)
         one.most_under_way = 0
-        for read in [reader.start(other(small), at) for at in range(100)]:
-            await read.right()
+        with standing_still() as clock:
+            for read in [reader.start(other(small), at) for at in range(100)]:
+                await clock.run(read.ended.is_set, idle=lambda: two.pausing == reader.in_flight)
+                await read.right()
         assert two.most_under_way >= 8 - LEAST
         assert one.most_under_way <= LEAST
         limits = [each.concurrency.limit for each in reader.reader._pool._endpoints.values()]
@@ -304,31 +309,35 @@ async def test_an_endpoint_that_said_slow_down_is_remembered_without_connections
 # Age
 
 
-async def test_connections_age_while_they_are_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "OLDEST_SECONDS", 0.1)
+async def test_connections_age_while_they_are_in_use() -> None:
     async with LyingS3(OBJECTS) as stub, FaultProxy("127.0.0.1", stub.port) as proxy:
         environment = {**of_stub(stub), "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{proxy.port}"}
         async with reading(environment, connections=1) as reader:
-            until = time.monotonic() + 0.5
-            while time.monotonic() < until:
-                await reader.start(stubbed(stub, "small")).right()
-            assert 3 <= proxy.connections <= 7
+            with standing_still() as clock:
+                for _ in range(100):
+                    await reader.start(stubbed(stub, "small")).right()
+                    await clock.jump(pool.OLDEST_SECONDS / 30)
+            assert proxy.connections == 4
             assert reader.retries("connection") == reader.retries("idle_connection") == 0
 
 
-async def test_idle_connections_are_closed_and_busy_ones_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "IDLE_SECONDS", 0.3)
-    monkeypatch.setattr("bucketzip.s3.reader.WATCH_SECONDS", 0.02)
+async def test_idle_connections_are_closed_and_busy_ones_kept() -> None:
     async with LyingS3(OBJECTS) as stub, FaultProxy("127.0.0.1", stub.port) as proxy:
         environment = {**of_stub(stub), "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{proxy.port}"}
         async with reading(environment, connections=4) as reader:
-            stub.on(gets(), lies.slow_first_byte(0.02), times=4)
-            for read in [reader.start(stubbed(stub, "small")) for _ in range(4)]:
+            go_on = asyncio.Event()
+            stub.on(gets(), lies.held(go_on), times=4)
+            reads = [reader.start(stubbed(stub, "small")) for _ in range(4)]
+            await eventually(lambda: stub.pausing == 4)
+            go_on.set()
+            for read in reads:
                 await read.right()
             assert proxy.open_connections == 4
-            for _ in range(8):  # one is used now and then, and always idle when the watch looks
-                await asyncio.sleep(0.1)
-                await reader.start(stubbed(stub, "small")).right()
-            assert proxy.connections == 4
-            assert reader.reader.open_connections == 1
-            await eventually(lambda: reader.reader.open_connections == 0)
+            with standing_still() as clock:
+                for _ in range(8):  # one is used now and then, and always idle when the watch looks
+                    await clock.jump(pool.IDLE_SECONDS / 3)
+                    await reader.start(stubbed(stub, "small")).right()
+                assert proxy.connections == 4
+                assert reader.reader.open_connections == 1
+                await clock.jump(pool.IDLE_SECONDS + 1)
+                await clock.until(lambda: reader.reader.open_connections == 0)

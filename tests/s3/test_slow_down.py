@@ -1,39 +1,38 @@
 """A store that says SlowDown: it is sent fewer requests at once, until it takes them all again; nobody gives up."""
 
 import asyncio
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
-from botocore.retries.standard import ExponentialBackoff
 
 from bucketzip.archive.crc import crc32
 from bucketzip.archive.manifest import Source
 from bucketzip.errors import SlowDown
 from bucketzip.jobs import patience
 from bucketzip.jobs.ports import Destination, Done, Options
-from bucketzip.s3.concurrency import LEAST
+from bucketzip.s3.concurrency import LEAST, RECOVERY_SECONDS
+from tests.clock import standing_still
 from tests.faults import lies
 from tests.faults.asked import Asked
 from tests.faults.content import Synthetic
 from tests.faults.documents import error
 from tests.faults.http_reply import Reply
 from tests.faults.lying_s3 import Lie, LyingS3, does, gets
-from tests.s3.reading import eventually, fails_with, of_stub, reading, stubbed
+from tests.s3.reading import Read, fails_with, of_stub, reading, stubbed
 from tests.s3.uploading import uploading
 
 KIB, MIB = 1 << 10, 1 << 20
 OBJECTS = {"small": Synthetic(10 * KIB, 1), "large": Synthetic(2 * MIB + 3, 3)}
 
 
-def at_most(stub: LyingS3, at_once: int, refused: list[float]) -> Lie:
+def at_most(stub: LyingS3, at_once: int, refused: list[Asked]) -> Lie:
     """Take so many at once, 20 ms each, and refuse the others, as quickly or slowly."""
 
     def lie(asked: Asked, honest: Reply) -> Reply:
         if stub.under_way > at_once:
-            refused.append(time.monotonic())
+            refused.append(asked)
             honest = error(503, "SlowDown")
         return lies.slow_first_byte(0.02)(asked, honest)
 
@@ -41,17 +40,25 @@ def at_most(stub: LyingS3, at_once: int, refused: list[float]) -> Lie:
 
 
 async def test_the_number_that_is_taken_is_found() -> None:
-    refused: list[float] = []
+    refused: list[Asked] = []
     async with LyingS3(OBJECTS) as stub, reading(of_stub(stub), connections=64) as reader:
+        small = stubbed(stub, "small")
+        await reader.start(small).right()
         stub.on(gets(), at_most(stub, 8, refused))
-        for read in [reader.start(stubbed(stub, "small"), at) for at in range(100)]:
-            await read.right()
-        assert reader.reader.concurrency_limit < 20
-        found, asked = len(refused), len(stub.requests)
-        for read in [reader.start(stubbed(stub, "small"), at) for at in range(300)]:
-            await read.right()
+        with standing_still() as clock:
+
+            async def read(count: int) -> None:
+                reads = [reader.start(small, at) for at in range(count)]
+                for read in reads:
+                    await clock.run(read.ended.is_set, idle=lambda: stub.pausing == reader.in_flight)
+                    await read.right()
+
+            await read(100)
+            assert reader.reader.concurrency_limit < 20
+            found, asked = len(refused), len(stub.requests)
+            await read(300)
         assert reader.retries("slow_down") == len(refused)
-        assert (len(refused) - found) / (len(stub.requests) - asked) < 0.2
+        assert (len(refused) - found) / (len(stub.requests) - asked) < 0.1
         assert stub.most_under_way <= 64
 
 
@@ -59,8 +66,7 @@ async def test_the_number_that_is_taken_is_found() -> None:
 async def test_so_it_is_for_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
     """Sixteen at once, as jobs send them, each again until it is taken."""
     monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.02)
-    refused: list[float] = []
+    refused: list[Asked] = []
     async with LyingS3(OBJECTS) as stub, uploading(of_stub(stub), tmp_path) as multipart:
         upload = await multipart.create(Destination(stub.bucket, "out.zip"), Options(), "token")
         small = stubbed(stub, "small")
@@ -76,32 +82,47 @@ async def test_so_it_is_for_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             for number in numbers:
                 await patient.with_(partial(send, number))
 
-        patient = patience.Patience(30)
+        patient = patience.Patience(120)
         stub.on(does(operation), at_most(stub, 4, refused))
         found = asked = 0
-        for numbers in (iter(range(1, 61)), iter(range(61, 161))):
-            found, asked = len(refused), stub.counts[operation]
-            await asyncio.gather(*(work(numbers) for _ in range(16)))
-        assert (len(refused) - found) / (stub.counts[operation] - asked) < 0.25
+        gate = multipart._gates[stub.bucket]
+        with standing_still() as clock:
+            for numbers in (iter(range(1, 61)), iter(range(61, 161))):
+                found, asked = len(refused), stub.counts[operation]
+                sent = asyncio.gather(*(work(numbers) for _ in range(16)))
+                await clock.run(sent.done, idle=lambda: stub.pausing == gate._inside)
+                await sent
+        assert (len(refused) - found) / (stub.counts[operation] - asked) < 0.15
         assert len(await multipart.listed(upload)) == 160
 
 
-async def test_it_recovers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bucketzip.s3.concurrency.RECOVERY_SECONDS", 0.5)
+async def test_it_recovers() -> None:
     async with LyingS3(OBJECTS) as stub, reading(of_stub(stub), connections=16) as reader:
         assert reader.reader.concurrency_limit == 16
+        small = stubbed(stub, "small")
+        await reader.start(small).right()
         stub.on(gets(), lies.slow_down(), times=100)
-        reads = [reader.start(stubbed(stub, "small"), at) for at in range(40)]
-        await eventually(lambda: reader.reader.concurrency_limit == LEAST)
-        for read in reads:
-            await read.right()
-        stub.on(gets(), lies.slow_first_byte(0.01))
-        async with asyncio.timeout(10):
+        with standing_still() as clock:
+
+            async def pass_until(condition: Callable[[], bool]) -> None:
+                await clock.run(condition, idle=lambda: stub.pausing == reader.in_flight)
+
+            async def right(reads: list[Read]) -> None:
+                for read in reads:
+                    await pass_until(read.ended.is_set)
+                    await read.right()
+
+            reads = [reader.start(small, at) for at in range(40)]
+            await pass_until(lambda: reader.reader.concurrency_limit == LEAST)
+            await right(reads)
+            limit = reader.reader.concurrency_limit
+            stub.on(gets(), lies.slow_first_byte(0.5))
+            began = clock.now
             while reader.reader.concurrency_limit < 16:
-                await reader.start(stubbed(stub, "small")).right()
-        stub.most_under_way = 0
-        for read in [reader.start(stubbed(stub, "small"), at) for at in range(64)]:
-            await read.right()
+                await right([reader.start(small)])
+            assert clock.now - began == pytest.approx(RECOVERY_SECONDS * (16 - limit) / 16, abs=1)
+            stub.most_under_way = 0
+            await right([reader.start(small, at) for at in range(64)])
         assert stub.most_under_way == 16
 
 
@@ -129,8 +150,13 @@ async def test_a_storm_that_is_longer_than_all_tries(key: str) -> None:
 
 async def test_a_storm_that_does_not_end() -> None:
     async with LyingS3(OBJECTS) as stub, reading(of_stub(stub), tries=2, slow_down_seconds=0.5) as reader:
+        small = stubbed(stub, "small")
+        await reader.start(small).right()
         stub.on(gets(), lies.slow_down())
-        began = time.monotonic()
-        assert "SlowDown" in await fails_with(SlowDown, reader.start(stubbed(stub, "small")).right())
-        assert time.monotonic() - began >= 0.5
-        assert len(stub.requests) > 2
+        with standing_still() as clock:
+            began = clock.now
+            read = reader.start(small)
+            await clock.run(read.ended.is_set, idle=lambda: stub.pausing == reader.in_flight)
+            assert "SlowDown" in await fails_with(SlowDown, read.right())
+            assert clock.now - began >= 0.5
+        assert len(stub.requests) > 3

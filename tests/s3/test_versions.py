@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bucketzip.embedded import EmbeddedS3
+from bucketzip.errors import BucketzipError, S3Unreachable, SlowDown
 from bucketzip.plan.catalog import Listed
 from bucketzip.s3.listing import S3Catalog
 from tests.bucket import Bucket
 from tests.faults import honest_s3, lies
 from tests.faults.content import Synthetic
-from tests.faults.lying_s3 import LyingS3, does
+from tests.faults.lying_s3 import Lie, LyingS3, does
 from tests.s3.looking import catalog_of
 from tests.s3.reading import of_stub
 
@@ -76,6 +77,20 @@ async def test_in_many_folders_side_by_side(monkeypatch: pytest.MonkeyPatch) -> 
         assert {asked.operation for asked in delimited} == {"ListObjectVersions"}
 
 
+@pytest.mark.parametrize("operation", ["GetBucketVersioning", "ListObjectVersions", "HeadObject"])
+@pytest.mark.parametrize(("trouble", "error"), [(lies.slow_down(), SlowDown), (lies.garbage_head(), S3Unreachable)])
+async def test_trouble_with_s3_is_no_answer(
+    operation: str, trouble: Lie, error: type[BucketzipError], stub: LyingS3
+) -> None:
+    """Else the same request would pin objects by their ETags now, and by their versions a moment later."""
+    stub.on(does(operation), trouble)
+    async with catalog_of(of_stub(stub), versions=True) as catalog:
+        with pytest.raises(error):
+            await found(catalog, stub.bucket)
+        stub.stop_lying()
+        assert brief(await found(catalog, stub.bucket)) == PINNED
+
+
 async def test_on_a_real_server(s3_server: EmbeddedS3, bucket: Bucket) -> None:
     await bucket.put("a/old", b"before")
     await bucket.client.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"})
@@ -100,6 +115,12 @@ async def test_a_role_that_may_not_list_or_read_versions(stub: LyingS3, operatio
             assert {each.version_id for each in await found(catalog, stub.bucket)} == {""}
             assert (await catalog.look(stub.bucket, "a/new")).version_id == ""
     assert stub.counts["GetBucketVersioning"] == 1, "it is remembered"
+
+
+async def test_versions_that_are_listed_without_their_ids_pin_nothing(stub: LyingS3) -> None:
+    stub.on(does("ListObjectVersions"), lies.edited(("<VersionId>[^<]*</VersionId>", "")))
+    async with catalog_of(of_stub(stub), versions=True) as catalog:
+        assert [each.version_id for each in await found(catalog, stub.bucket, "a/")] == [""] * len(PINNED)
 
 
 async def test_a_role_that_may_not_ask_about_versioning_may_still_list_versions(stub: LyingS3) -> None:

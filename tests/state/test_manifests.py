@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from bucketzip.archive.manifest import ManifestBuilder
+from bucketzip.archive.layout import Layout
+from bucketzip.archive.manifest import Manifest, ManifestBuilder, ManifestError
 from bucketzip.errors import StateFull
 from bucketzip.state.manifests import GRACE_SECONDS, Manifests
 from tests.archive.rendering import Entry, built, written
@@ -46,6 +47,34 @@ def test_what_is_not_there_is_not_found(directory: Path) -> None:
         Manifests(directory, most_bytes=MIB).open("0" * 64)
 
 
+def test_what_is_not_as_it_was_written_is_not_believed(directory: Path) -> None:
+    """What it decides of an archive, nobody else could check."""
+    manifests = Manifests(directory, most_bytes=MIB)
+    digest = manifests.write(manifest(count=3))
+    (path,) = directory.iterdir()
+    right = path.read_bytes()
+    known = 8 + 3  # what was known of CRCs comes last, and is not of the digest
+    for at in range(0, len(right) - known - 8, 3):
+        path.write_bytes(right[:at] + bytes([right[at] ^ 1]) + right[at + 1 :])
+        try:
+            opened = manifests.open(digest)
+        except ManifestError:
+            continue
+        assert written_of(opened) == written_of(Manifest(right)), f"byte {at}"
+    for length in (0, 1, 100, len(right) - 1):
+        path.write_bytes(right[:length])
+        with pytest.raises(ManifestError):
+            manifests.open(digest)
+    manifests.write(manifest(count=3))
+    assert manifests.open(digest).digest() == digest, "to plan it again puts it right"
+
+
+def written_of(manifest: Manifest) -> bytes:
+    """All that it decides."""
+    layout = Layout(manifest, "etag")
+    return b"".join(repr(segment).encode() for segment in layout.cut(0, layout.size))
+
+
 def test_the_same_manifest_is_one_file(directory: Path) -> None:
     manifests = Manifests(directory, most_bytes=MIB)
     first = manifests.write(manifest())
@@ -70,7 +99,8 @@ def test_a_write_that_breaks_off_leaves_nothing(directory: Path) -> None:
 KILLED = """
 import sys, os, signal
 from pathlib import Path
-from bucketzip.archive.manifest import ManifestBuilder
+from bucketzip.archive.layout import Layout
+from bucketzip.archive.manifest import Manifest, ManifestBuilder, ManifestError
 from bucketzip.state.manifests import Manifests
 class Killed(ManifestBuilder):
     def write(self, file):

@@ -16,6 +16,7 @@ from blockbuster import blockbuster_ctx
 from bucketzip.app import build_app
 from bucketzip.commands.tls import Certificate
 from bucketzip.settings import Settings
+from bucketzip.state import scrypt
 from bucketzip.web import keys
 from bucketzip.web.middleware import AccessLogger, unexpected
 
@@ -76,7 +77,7 @@ class Server:
     async def idle(self) -> None:
         """Wait until no download is active and nothing is held for one."""
         budget = self.app[keys.OWN].engine.budget
-        for _ in range(200):
+        for _ in range(2000):
             if not await self.metric("bucketzip_downloads_active") and not budget.used_bytes:
                 return
             await asyncio.sleep(0.01)
@@ -99,6 +100,9 @@ async def serving(
     """
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(
+        scrypt, "LOG2_N", 4
+    )  # else a secret takes 50 ms, and each server makes one; tests/state has those
     app = build_app(Settings(port=0, state_dir=state, drain_seconds=0, trusted_cidrs=trusted_cidrs, **settings))
     answers: list[Answer] = []
 

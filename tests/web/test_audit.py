@@ -42,7 +42,7 @@ class Log:
 
     async def until(self, count: int) -> list[dict[str, Any]]:
         """As soon as there are so many: a line is written after the client has its answer."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while len(self.lines()) < count:
                 await asyncio.sleep(0.01)
         return self.lines()

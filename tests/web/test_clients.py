@@ -46,19 +46,28 @@ async def slowly(url: str, *, bytes_per_second: float, seconds: float, receive_b
         got = bytearray()
         loop = asyncio.get_running_loop()
         began = loop.time()
-        while (now := loop.time()) - began < seconds:
-            if len(got) < bytes_per_second * (now - began):
-                chunk = await reader.read(64 << 10)
-                if not chunk:
-                    break
-                got += chunk
-            else:
-                await asyncio.sleep(0.01)
+        while (passed := loop.time() - began) < seconds:
+            due = len(got) / bytes_per_second
+            if due > passed:
+                await asyncio.sleep(min(due, seconds) - passed)
+                continue
+            chunk = await reader.read(64 << 10)
+            if not chunk:
+                break
+            got += chunk
         return bytes(got)
     finally:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+
+async def ended(*clients: asyncio.Task[bytes]) -> None:
+    """Have them leave."""
+    for client in clients:
+        client.cancel()
+    for left in await asyncio.gather(*clients, return_exceptions=True):
+        assert isinstance(left, asyncio.CancelledError | ConnectionError), left
 
 
 def trusting_anybody() -> ssl.SSLContext:
@@ -71,19 +80,18 @@ async def test_a_slow_client_holds_little_and_nobody_up(
     stub: LyingS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At 10 KB/s one client takes next to nothing, while another gets its archive at full speed."""
-    for number in range(20):
+    for number in range(8):
         stub.objects.put(f"{number:02}", Synthetic(9 * MIB, number))
     environment = stub_environment(stub.endpoint_url)
     async with serving(environment, tmp_path, monkeypatch, memory_bytes=32 * MIB) as server:
         url = await server.link("s3://stub/")
-        slow = [asyncio.create_task(slowly(url, bytes_per_second=10_000, seconds=8)) for _ in range(3)]
+        slow = [asyncio.create_task(slowly(url, bytes_per_second=10_000, seconds=600)) for _ in range(3)]
         await asyncio.sleep(4)
         budget = server.app[keys.OWN].engine.budget
         assert budget.used_bytes <= 3 * 3 * MIB, "each holds one window and what is on its way"
-        began = asyncio.get_running_loop().time()
-        whole = await server.fetch(url)
-        assert asyncio.get_running_loop().time() - began < 8
-        assert max(map(len, await asyncio.gather(*slow))) < len(whole)
+        assert len(await server.fetch(url)) > 8 * 9 * MIB
+        assert not any(task.done() for task in slow), "it waited for none of them"
+        await ended(*slow)
         await server.idle()
 
 
@@ -121,7 +129,7 @@ async def test_memory_under_a_view_is_never_used_again_too_early(
         url = await server.link("s3://stub/")
         whole = hashlib.sha256(await server.fetch(url)).digest()
         for rate in (8 * MIB, 20 * MIB):
-            got = await slowly(url, bytes_per_second=rate, seconds=20)
+            got = await slowly(url, bytes_per_second=rate, seconds=60)
             assert hashlib.sha256(got).digest() == whole
     assert left
     assert scheme == "https" or not any(left)
@@ -159,7 +167,7 @@ async def test_entries_larger_than_the_memory_for_them_are_read_twice(
 async def test_two_hundred_clients_at_once(
     s3_server: EmbeddedS3, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await bucket.put_many({f"{i}": bytes([i]) * 60_000 for i in range(10)} | {"large": b"L" * (2 * MIB)})
+    await bucket.put_many({f"{i}": bytes([i]) * 60_000 for i in range(10)} | {"large": b"L" * (MIB + 1)})
     async with serving(s3_server.environment(), tmp_path, monkeypatch) as server:
         url = await server.link(bucket.url())
         whole = await server.fetch(url)
@@ -168,7 +176,7 @@ async def test_two_hundred_clients_at_once(
         async def one(number: int) -> bool:
             rate = 10_000 if number % 10 == 0 else 1 << 40
             got = await slowly(
-                url, bytes_per_second=rate, seconds=5 if number % 10 == 0 else 40, receive_buffer=64 << 10
+                url, bytes_per_second=rate, seconds=5 if number % 10 == 0 else 600, receive_buffer=64 << 10
             )
             return got == whole if number % 10 else whole.startswith(got)
 
@@ -184,35 +192,29 @@ async def test_one_download_too_many_is_told_to_come_back(
     environment = stub_environment(stub.endpoint_url)
     async with serving(environment, tmp_path, monkeypatch, memory_bytes=16 * MIB) as server:
         url = await server.link("s3://stub/")
-        stuck = [asyncio.create_task(slowly(url, bytes_per_second=1, seconds=4)) for _ in range(32)]
+        stuck = [asyncio.create_task(slowly(url, bytes_per_second=1, seconds=600)) for _ in range(32)]
         while await server.metric("bucketzip_downloads_active") < 32:
             await asyncio.sleep(0.05)
         async with server.client.get(url) as answer:
             assert answer.status == 503
             assert re.fullmatch(r"\d+", answer.headers["Retry-After"])
             assert (await answer.json())["error"] == "too_busy"
-        await asyncio.gather(*stuck)
+        await ended(*stuck)
 
 
 async def test_a_client_that_takes_nothing_is_let_go(
     stub: LyingS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stub.objects.put("a", Synthetic(60 * MIB))
+    stub.objects.put("a", Synthetic(30 * MIB))
     environment = stub_environment(stub.endpoint_url)
-    async with serving(environment, tmp_path, monkeypatch, client_stall_seconds=2) as server:
+    async with serving(environment, tmp_path, monkeypatch, client_stall_seconds=1) as server:
         url = await server.link("s3://stub/")
-        stuck = asyncio.create_task(slowly(url, bytes_per_second=1, seconds=20))
-        try:
-            for _ in range(80):
-                await asyncio.sleep(0.1)
-                if await _outcomes(server, "stalled"):
-                    break
-            assert await _outcomes(server, "stalled") == 1
-            await server.idle()
-        finally:
-            stuck.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-                await stuck
+        stuck = asyncio.create_task(slowly(url, bytes_per_second=1, seconds=600))
+        while not await _outcomes(server, "stalled"):
+            await asyncio.sleep(0.1)
+        assert await _outcomes(server, "stalled") == 1
+        await server.idle()
+        await ended(stuck)
 
 
 async def _outcomes(server: Server, outcome: str) -> float:

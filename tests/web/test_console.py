@@ -8,7 +8,7 @@ import pytest
 from bucketzip.web.handlers.console import CONTENT_SECURITY_POLICY
 from tests.web.serving import Server
 
-MOST_BYTES = 60 << 10
+MOST_BYTES = 60_000
 FILES = {each.name: each.read_bytes() for each in files("bucketzip.web").joinpath("console").iterdir()}
 TYPES = {"css": "text/css", "html": "text/html", "js": "text/javascript", "svg": "image/svg+xml"}
 

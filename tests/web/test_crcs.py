@@ -142,7 +142,7 @@ async def test_a_store_that_does_not_copy_rightly_is_not_asked_to(
 
 LATE_LIES: dict[str, Callable[[LyingS3], None]] = {
     "a wrong CRC of a copy": lambda stub: stub.on(
-        does("UploadPartCopy"), lies_about_checksums.wrong_copy_crc(), skip=1
+        does("UploadPartCopy"), lies_about_checksums.wrong_copy_crc(), skip=2
     ),
     "a composite told as full": lambda stub: stub.on(heads("composite"), lies_about_checksums.composite_told_as_full()),
     "a wrong CRC of a part": lambda stub: stub.on(
@@ -191,7 +191,7 @@ async def test_nothing_stays_of_a_plan_that_the_end_of_the_server_cut_off(
     monkeypatch.setattr(scratch, "ABORT_PAUSE_SECONDS", 0.01)
     for number in range(5):
         stub.objects.put(f"{number}", Synthetic(9 * MIB, number))
-    stub.on(does("UploadPartCopy"), lies.slow_first_byte(30), skip=1)
+    stub.on(does("UploadPartCopy"), lies.slow_first_byte(30), skip=2)
     async with start(planning_wait_seconds=0) as server:
         await server.ask("s3://stub/")
         await eventually(lambda: stub.counts["UploadPartCopy"] > 3)

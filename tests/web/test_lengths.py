@@ -60,7 +60,7 @@ async def test_more_objects_than_a_directory_without_zip64_can_count(
         stub.objects.put(key, content, etag='"same"', last_modified=WRITTEN_AT)
     _, answer = await stub_server.ask("s3://stub/")
     announced = await announced_length(stub_server, answer["url"])
-    assert answer.get("bytes", announced) == announced
+    assert answer["bytes"] in {announced, None}, "none while it is planned"
     archive = await stub_server.fetch(answer["url"])
     assert len(archive) == announced
 

@@ -185,7 +185,7 @@ async def test_running_downloads_of_it_are_counted_in_all_processes(
         other = RunningDownloads(database, processes)
         async with server.client.get(made["url"]) as one, server.client.get(made["url"]) as two:
             assert await active() == 2
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(120):
                 while await other.of_others() != {made["id"]: 2}:
                     await asyncio.sleep(0.01)
             await other.tell({made["id"]: 3})
@@ -198,7 +198,7 @@ async def test_running_downloads_of_it_are_counted_in_all_processes(
 
 
 async def ended(server: Server, link_id: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while link_id in server.app[keys.DOWNLOADS].revocations._scopes:
             await asyncio.sleep(0.01)
 

@@ -104,7 +104,7 @@ async def test_an_archive_that_does_not_move_is_told(
         client = Client(server.client, server.base)
         job = await client.begin()
         await moment.come()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not (await samples(server))["bucketzip_archives_longest_still_seconds"]:
                 await asyncio.sleep(0.05)
         told = await samples(server)

@@ -26,7 +26,7 @@ MIB = 1 << 20
 SIZES = [100, 9 * MIB, 0, 3 * MIB, 70_000, 12 * MIB + 5, *[5000] * 60]  # two have descriptors; no CRC is known yet
 CONNECTIONS = 8
 TRIES = 30  # more than twice what the cuts need; a client that starts anew each time comes to no end with them
-RUN_SECONDS = 40.0
+RUN_SECONDS = 150.0
 WGET = ("wget", "--no-config", "--quiet", "--continue", "--waitretry=0")
 ARIA2 = ("aria2c", "--no-conf", "-q", "-c", "-x8", "-s8", "-k1M", "--file-allocation=none", "--disk-cache=0")
 ARIA2_UNFINISHED = 7

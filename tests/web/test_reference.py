@@ -2,26 +2,18 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
-import yaml
 
 from bucketzip.errors import recorded
 from bucketzip.web.access import Access, access_of
 from bucketzip.web.reference import page
 from bucketzip.web.routes import routes
 from tests.browser.chromium import chromium
+from tests.description import description
 from tests.web.serving import Server
-
-DESCRIPTION = Path(__file__).parents[2] / "server/bucketzip/web/openapi.yaml"
-
-
-def description() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load(DESCRIPTION.read_text())
-    return loaded
 
 
 def resolved(described: dict[str, Any], each: dict[str, Any]) -> dict[str, Any]:
@@ -31,15 +23,14 @@ def resolved(described: dict[str, Any], each: dict[str, Any]) -> dict[str, Any]:
     return found if "$ref" in each else each
 
 
-def operations() -> Iterator[dict[str, Any]]:
-    described = description()
+def operations(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for item in (*described["paths"].values(), *described["webhooks"].values()):
         yield from (operation for method, operation in item.items() if method != "parameters")
 
 
 def contents(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each media type of a request or an answer that has a schema, by what it belongs to."""
-    for operation in operations():
+    for operation in operations(described):
         holders = {"request": operation.get("requestBody", {}), **operation["responses"]}
         for name, holder in holders.items():
             for media in resolved(described, holder).get("content", {}).values():
@@ -63,10 +54,10 @@ def test_every_example_is_what_its_schema_says() -> None:
     described = description()
     for where, media in contents(described):
         assert media.get("examples"), f"{where} has no example"
-        schema = {**media["schema"], "components": described["components"]}
+        validator = jsonschema_rs.validator_for({**media["schema"], "components": described["components"]})
         for name, each in media["examples"].items():
             value = resolved(described, each)["value"]
-            wrong = [error.message for error in jsonschema_rs.validator_for(schema).iter_errors(value)]
+            wrong = [error.message for error in validator.iter_errors(value)]
             assert not wrong, f"{where}, {name}"
 
 
@@ -81,9 +72,10 @@ def test_every_error_has_an_example_and_an_answer() -> None:
 
 def test_every_error_has_the_status_and_the_text_that_it_is_told_with() -> None:
     examples = description()["components"]["examples"]
-    for status, code in errors_told():
+    told = errors_told()
+    for status, code in told:
         assert status in {"default", str(type(recorded(code, "")).status)}, code
-    for code in {code for _, code in errors_told()} - {"range_not_satisfiable"}:  # which tells a size
+    for code in {code for _, code in told} - {"range_not_satisfiable"}:  # which tells a size
         assert examples[code]["value"]["detail"] == type(recorded(code, "")).__doc__, code
 
 
@@ -92,7 +84,7 @@ def errors_told() -> set[tuple[str, str]]:
     described = description()
     return {
         (status, resolved(described, each)["value"]["error"])
-        for operation in operations()
+        for operation in operations(described)
         for status, holder in operation["responses"].items()
         for media in resolved(described, holder).get("content", {}).values()
         if media.get("schema") == {"$ref": "#/components/schemas/Error"}
@@ -111,10 +103,10 @@ def test_it_says_whom_each_route_answers() -> None:
 
 def test_every_operation_is_named_sorted_and_told() -> None:
     described = description()
-    names = [operation["operationId"] for operation in operations()]
+    names = [operation["operationId"] for operation in operations(described)]
     assert len(names) == len(set(names))
     tags = {tag["name"] for tag in described["tags"]}
-    for operation in operations():
+    for operation in operations(described):
         assert set(operation["tags"]) <= tags
         assert operation["summary"].endswith((".", "?"))
 
@@ -140,9 +132,10 @@ def test_what_is_shown_is_text() -> None:
 
 
 def test_the_page_has_every_operation_schema_and_nothing_from_elsewhere() -> None:
-    shown = page(description())
+    described = description()
+    shown = page(described)
     anchors = set(re.findall(r'id="([^"]+)"', shown))
-    assert {operation["operationId"] for operation in operations()} <= anchors
+    assert {operation["operationId"] for operation in operations(described)} <= anchors
     assert set(re.findall(r'href="#([^"]+)"', shown)) <= anchors
     assert not re.search(r"(src|href|action)=\"?(https?:)?//|@import|url\(|<script| on\w+=| style=", shown)
 

@@ -101,7 +101,7 @@ async def test_a_mail_that_is_tried_again_is_waited_for(
     monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 3600.0)
     async with serve() as server:
         chain = await started(server, "/v1/zipstart", filePaths=["stub/in"], resultsEmail=ADDRESS)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while (state := await state_of(server, mail_of(chain)))["State"] != "RETRY":
                 assert state["State"] == "PENDING"
                 await asyncio.sleep(0.02)

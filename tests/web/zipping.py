@@ -30,7 +30,7 @@ async def started(server: Server, path: str, **fields: Any) -> dict[str, Any]:
 
 async def ended(server: Server, chain: Any, version: str = "v1") -> dict[str, Any]:
     """What zipstate says in the end."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while True:
             state = await state_of(server, chain, version)
             if state["State"] not in RUNNING:

@@ -1,7 +1,7 @@
 """What `s3-simple-compress` does, by the Python of its own environment: `... ENDPOINT KEY SECRET < calls > results`.
 
-Calls are a JSON list of (method, arguments); a list of files has their names and contents, in base64. A result is what
-the call returned, written in the same way, or the name of what it raised.
+A line of calls is a JSON list of (method, arguments), of an object of its own; a list of files has their names and
+contents, in base64. A result is what the call returned, written in the same way, or the name of what it raised.
 """
 
 import base64
@@ -30,12 +30,13 @@ def _call(zips3: Any, method: str, arguments: dict[str, Any]) -> Any:
 
 
 def _main(endpoint: str, access_key: str, secret_key: str) -> None:
-    calls = json.load(sys.stdin)
+    out = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):
-        zips3 = ZippingS3()
-        zips3.credentials(access_key, secret_key, url=endpoint)
-        results = [_call(zips3, method, arguments) for method, arguments in calls]
-    json.dump(results, sys.stdout)
+        for line in sys.stdin:
+            zips3 = ZippingS3()
+            zips3.credentials(access_key, secret_key, url=endpoint)
+            results = [_call(zips3, method, arguments) for method, arguments in json.loads(line)]
+            print(json.dumps(results), file=out, flush=True)
 
 
 if __name__ == "__main__":

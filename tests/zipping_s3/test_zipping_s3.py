@@ -248,8 +248,14 @@ async def test_ctrl_c_leaves_nothing_behind(stub: LyingS3, tmp_path: Path) -> No
     stub.objects.put("in/a", Synthetic(12 * MIB, 1))
     arrived = asyncio.Event()
     stub.on(does("UploadPart"), unanswered(arrived))
+    script = """
+import signal
+from bucketzip import ZippingS3
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background of a shell
+ZippingS3().zipping_in_s3("stub", "in/", "out")
+"""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from bucketzip import ZippingS3; ZippingS3().zipping_in_s3('stub', 'in/', 'out')"),
+        *(sys.executable, "-c", script),
         env={**os.environ, **stub_environment(stub.endpoint_url), "TMPDIR": str(tmp_path)},
         stderr=asyncio.subprocess.PIPE,
     )

@@ -20,11 +20,18 @@ _INDENT = " " * 30
 _LEAST_COLUMNS = 60
 
 
+class _Console(Console):
+    """Lets the command line see that its reader has left, and end as other programs do."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 class Report:
     """Hears of each finding, and has the last word."""
 
     def __init__(self, stream: TextIO, *, as_json: bool, quiet: bool) -> None:
-        self._console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._console = _Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._as_json = as_json
         self._quiet = quiet
         self._found: list[tuple[Check, Finding]] = []
@@ -58,7 +65,11 @@ class Report:
             return
         counts = Counter("not tried" if each.untried else str(each.outcome) for _, each in self._found)
         told = ", ".join(f"{counts[name]} {name}" for name in (*Outcome, "not tried") if counts[name])
-        self._console.print(f"\n{told}")
+        if counts[Outcome.WARNING] > 1:
+            told = told.replace("warning", "warnings")
+        if self._about is not None:
+            self._console.print()
+        self._console.print(told)
         if missing is not None:
             self._console.print(
                 "\nThe IAM policy that is missing (statements called Optional are not needed, but help):\n"

@@ -2,9 +2,6 @@
 
 import argparse
 import asyncio
-import os
-import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -26,6 +23,7 @@ from bucketzip.s3.listing import S3Catalog
 from bucketzip.s3.versions import Versions
 from bucketzip.settings import Settings
 from bucketzip.terminal import printable
+from bucketzip.wording import mistake
 
 FAILED = 1
 LOG_LEVEL = "warning"
@@ -81,16 +79,11 @@ def run(options: argparse.Namespace) -> int:
     lines: Lines = JsonLines(options) if options.json else TextLines(options)
     request = _request(options)
     try:
-        status = asyncio.run(interruptible(_told(request, settings, lines)))
-        sys.stdout.flush()
+        return asyncio.run(interruptible(_told(request, settings, lines)))
     except Interrupted as stopped:
         return stopped.status
-    except BrokenPipeError:  # `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where the interpreter flushes to at its end
-        return 128 + signal.SIGPIPE
     except BucketzipError as error:
         raise CommandError(printable(str(error)), FAILED) from error
-    return status
 
 
 def _request(options: argparse.Namespace) -> ZipRequest | None:
@@ -106,7 +99,7 @@ def _request(options: argparse.Namespace) -> ZipRequest | None:
             {"sources": sources, **{name: value for name, value in fields.items() if value is not None}}
         )
     except ValidationError as error:
-        said = dict.fromkeys(each["msg"].removeprefix("Value error, ") for each in error.errors())
+        said = dict.fromkeys(mistake(each["msg"]) for each in error.errors())
         raise CommandError("\n".join(said)) from error
 
 

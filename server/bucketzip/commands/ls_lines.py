@@ -9,9 +9,10 @@ from typing import Protocol
 from bucketzip.plan.browsing import Bucket
 from bucketzip.plan.catalog import Listed
 from bucketzip.plan.preview import Entry, Totals
-from bucketzip.terminal import entries, printable
+from bucketzip.terminal import printable
+from bucketzip.wording import entries
 
-SKIP = "`bucketzip zip` refuses that, unless it is asked with --on-missing skip"
+SKIP = "`bucketzip zip` refuses that; with --on-missing skip it makes what is listed here"
 
 
 class Lines(Protocol):

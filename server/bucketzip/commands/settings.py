@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from bucketzip.commands import FAILED, CommandError
 from bucketzip.errors import BucketzipError
 from bucketzip.settings import PREFIX, Settings, misspelt
+from bucketzip.wording import mistake
 
 
 def add_settings(parser: argparse._ActionsContainer, names: Iterable[str], **defaults: str) -> None:
@@ -39,8 +40,9 @@ def read_settings(options: argparse.Namespace, **defaults: Any) -> Settings:
         settings = Settings(**given)
     except ValidationError as error:
         for each in error.errors():
-            reason = each["msg"].removeprefix("Value error, ")
-            mistakes.append(f"{PREFIX}{str(each['loc'][0]).upper()}: {reason}, not {each['input']!r}")
+            name = str(each["loc"][0])
+            where = f"--{name.replace('_', '-')}" if name in given else f"{PREFIX}{name.upper()}"
+            mistakes.append(f"{where}: {mistake(each['msg'])}, not {each['input']!r}")
     if settings is None or mistakes:
         raise CommandError("\n".join(mistakes))
     return settings.model_copy(
@@ -56,6 +58,8 @@ def working_in(settings: Settings, *, verb: str = "start", status: int = FAILED)
         yield
     except BucketzipError as error:
         raise CommandError(str(error), status) from error
+    except BrokenPipeError:  # who reads what is printed has left
+        raise
     except (OSError, sqlite3.Error) as error:
         where = f" in {settings.state_dir}" if isinstance(error, sqlite3.Error) else ""
         raise CommandError(f"cannot {verb}: {error}{where}", status) from error

@@ -72,7 +72,8 @@ class Certificate:
         try:
             context.load_cert_chain(certificate, key, password=_no_password)
         except ssl.SSLError as error:
-            raise OSError(f"{certificate} and {key} are no certificate and its key in PEM: {error.reason}") from error
+            why = f": {error.reason}" if error.reason else ""
+            raise OSError(f"{certificate} and {key} are no certificate and its key in PEM{why}") from error
         return context
 
     def _look(self) -> Stamp:

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import re
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -55,7 +56,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         help="an admin sees and ends everybody's jobs [user]",
     )
     new.add_argument(
-        "--bucket", action="append", metavar="GLOB", help="only buckets like this; may be given several times [all]"
+        "--bucket",
+        action="append",
+        type=_bucket_glob,
+        metavar="GLOB",
+        help="only buckets like this; may be given several times [all]",
     )
     rotate = _action(actions, "rotate", _rotate, "make a new secret for a user, print it", for_programs=True)
     rotate.add_argument("user_key", metavar="KEY")
@@ -94,6 +99,13 @@ def _action(
 
     parser.set_defaults(run=run)
     return parser
+
+
+def _bucket_glob(text: str) -> str:
+    """What some bucket's name matches: of another user's list nothing would ever come."""
+    if not re.fullmatch(r"[A-Za-z0-9._*?\[\]!-]+", text):
+        raise argparse.ArgumentTypeError(f"is a bucket's name, or a glob such as photos-*, not {text!r}")
+    return text
 
 
 async def _awaited(action: Awaitable[int]) -> int:

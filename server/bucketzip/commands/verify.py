@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from bucketzip.commands import CommandError
-from bucketzip.terminal import entries, printable
+from bucketzip.terminal import printable
 from bucketzip.verify import CannotVerify
 from bucketzip.verify.check import Checker
 from bucketzip.verify.compressed import CompressedChecker
@@ -15,6 +15,7 @@ from bucketzip.verify.manifest_json import Listing
 from bucketzip.verify.progress import Progress
 from bucketzip.verify.report import Report
 from bucketzip.verify.source import download_url, opened
+from bucketzip.wording import entries
 
 DIFFERS = 1
 
@@ -59,6 +60,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def run(options: argparse.Namespace) -> int:
     """Check the file, tell what was found; returns the exit status."""
     try:
+        if options.file.is_dir():
+            raise CannotVerify(f"{options.file}: Is a directory")  # noqa: TRY301  -- told like all others
         with opened(options.manifest) as file:
             listing = Listing(file)
             total_bytes = options.file.stat().st_size if listing.bytes is None else listing.bytes
@@ -124,7 +127,7 @@ def _how_to_continue(options: argparse.Namespace, listing: Listing, report: Repo
     link = download_url(options.manifest, listing.filename)
     command = f"curl -C - -o {shlex.quote(str(options.file))} {shlex.quote(link) if link else 'LINK'}"
     return (
-        f"{options.file}: the file has {report.file_bytes} of {report.announced_bytes} bytes: "
+        f"{options.file}: the file has {report.file_bytes:,} of {report.announced_bytes:,} bytes: "
         f"continue the download with {command}"
     )
 

@@ -18,6 +18,7 @@ from bucketzip.jobs.ports import IfExists
 from bucketzip.logs import configure
 from bucketzip.plan.request import ArchiveRequest, ZipRequest
 from bucketzip.terminal import StatusLine
+from bucketzip.wording import mistake
 
 SETTINGS = (
     "memory_bytes",
@@ -45,8 +46,8 @@ Sources are s3://bucket, s3://bucket/folder/, s3://bucket/key or s3://bucket/pre
 crosses folders.
 
 Stopped by Ctrl-C, by a signal or by anything worse, the same command goes on where it stood. Into a file that works
-with what is there as FILE.part, unless the objects have changed or --compression is asked for: a compressed file begins
-anew. --discard throws away what is there instead.
+with what is there as FILE.part, compressed or not, unless the objects, --compression or --level are others now: then it
+says so and begins anew. --discard throws away what is there instead.
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 128 and its number for a signal (141 where the reader of a pipe left).
 
@@ -107,13 +108,23 @@ def run(options: argparse.Namespace) -> int:
         return zip_to_pipe(content, sys.stdout.fileno(), settings, line)
     if options.if_exists == "rename":
         raise CommandError("--if-exists rename: only for an s3:// destination")
-    path = Path(options.destination)
-    if path.is_dir() or not path.name:
-        raise CommandError(f"{options.destination} is a folder: name a file in it")
+    path = _file(options.destination)
     replace = options.if_exists == "replace"
     return zip_to_file(
         content, path, settings, line, replace=replace, for_programs=options.json, discard=options.discard
     )
+
+
+def _file(destination: str) -> Path:
+    """Where the archive goes; raises CommandError."""
+    path = Path(destination)
+    if path.is_dir() or not path.name:
+        raise CommandError(f"{destination} is a folder: name a file in it")
+    if not path.parent.is_dir():
+        raise CommandError(f"{destination}: there is no folder {path.parent}, make it first")
+    if path.exists() and not path.is_file():  # what is there would be replaced, by a file
+        raise CommandError(f"{destination} is a device or a pipe: make the archive `-`, and send that there")
+    return path
 
 
 def _add_content_options(group: "argparse._ArgumentGroup") -> None:
@@ -179,11 +190,10 @@ def _request(model: type[M], options: argparse.Namespace, **more: Any) -> M:
             {"sources": sources, **{name: value for name, value in fields.items() if value is not None}, **more}
         )
     except ValidationError as error:
-        raise CommandError("\n".join(_said(each["loc"], each["msg"]) for each in error.errors())) from error
+        raise CommandError("\n".join(_said(each["loc"], mistake(each["msg"])) for each in error.errors())) from error
 
 
 def _said(location: tuple[int | str, ...], message: str) -> str:
-    message = message.removeprefix("Value error, ")
     if location[:1] in {("destination",), ()} or location[2:] == ("url",):
         return message  # it says what it is about
     return f"{_spelt(str(location[2] if location[0] == 'sources' else location[0]))}: {message}"

@@ -1,51 +1,33 @@
-"""`bucketzip zip --compression ...` into a file and into a pipe: made in one go, since nobody can say how far one is.
+"""`bucketzip zip --compression ...` into a file and into a pipe. Nobody can say how long one will be."""
 
-What a stopped command has made of it is of no use to the next one. So it is thrown away, and the file has its name only
-once it is whole.
-"""
-
-import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from bucketzip.archive.deflated import Compression, DeflatedArchive
-from bucketzip.errors import ContentMismatch
-from bucketzip.local import part_file
-from bucketzip.local.part_file import PartFile
+from bucketzip.commands.zip_part import becoming
 from bucketzip.local.saving import compress, pipe_compressed
-from bucketzip.terminal import StatusLine, amount, entries, pace
+from bucketzip.terminal import StatusLine, amount, pace
 from bucketzip.transfer.compressor import Compressor
 from bucketzip.transfer.opened import Opened
+from bucketzip.wording import entries
 
-STOPPED = "stopped: a compressed archive cannot go on where it stopped, so nothing of it is kept"
 LEAST_PACE_SECONDS = 1.0
 """A pace that was measured for less says nothing."""
 
 
 async def compress_to_file(
     opened: Opened, compression: Compression, compressor: Compressor, path: Path, line: StatusLine, *, replace: bool
-) -> int:
-    """Make the file, and return its length; raises CannotSave."""
-    archive = opened.compressed(compression)
-    part = await asyncio.to_thread(PartFile, path, None, None)
-    try:
-        if part.why_anew is not None:
-            line.write(f"{part.path}: {part.why_anew}, so it is begun anew\n")
-        try:
-            await compress(opened, archive, compressor, part, _shown(opened, archive, line))
-        except ContentMismatch:
-            await opened.keep_refuted()
-            raise
-        finally:
-            line.clear()
-        await asyncio.to_thread(part.finish, replace=replace)
-    except BaseException:
-        await asyncio.to_thread(part_file.discard, path)
-        raise
-    finally:
-        await asyncio.to_thread(part.close)
-    return archive.walked.position
+) -> tuple[int, int]:
+    """Make the file; returns its length, and from which byte on it was made. Raises CannotSave."""
+    way = f"{'auto' if compression.auto else 'deflate'} {compression.level}"
+    async with becoming(path, opened, way, None, line, replace=replace) as part:
+        archive, start = opened.compressed(compression, part.checkpoints), part.length
+        if start:
+            there, source_bytes = archive.walked.content, sum(opened.layout.manifest.sizes)
+            line.write(f"going on after {start:,} bytes, which hold {there:,} of {source_bytes:,}\n")
+        await compress(opened, archive, compressor, part, _shown(opened, archive, line))
+    return archive.walked.position, start
 
 
 async def compress_to_pipe(
@@ -60,9 +42,9 @@ async def compress_to_pipe(
 
 
 def _shown(opened: Opened, archive: DeflatedArchive, line: StatusLine) -> Callable[[int], None]:
-    """Shows how far it is, by content."""
+    """Shows how far it is, by content, beginning now where the walk stands."""
     sizes, walked = opened.layout.manifest.sizes, archive.walked
-    began, source_bytes = time.monotonic(), sum(sizes)
+    began, start, source_bytes = time.monotonic(), walked.content, sum(sizes)
 
     def status() -> str:
         said = f"{amount(walked.content, source_bytes)}  {walked.entry:,} of {entries(len(sizes))}"
@@ -71,6 +53,6 @@ def _shown(opened: Opened, archive: DeflatedArchive, line: StatusLine) -> Callab
         seconds = time.monotonic() - began
         if seconds < LEAST_PACE_SECONDS:
             return said
-        return f"{said}  {pace(walked.content / seconds, source_bytes - walked.content)}"
+        return f"{said}  {pace((walked.content - start) / seconds, source_bytes - walked.content)}"
 
     return lambda _: line.show(status, walked.content / source_bytes if source_bytes else 1.0)

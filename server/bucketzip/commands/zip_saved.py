@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from bucketzip.terminal import MIB, entries, printable
+from bucketzip.terminal import MIB, printable
+from bucketzip.wording import entries
 
 
 class Saved(NamedTuple):
@@ -24,14 +25,14 @@ class Saved(NamedTuple):
 
     def __str__(self) -> str:
         """For people."""
-        took = f"in {self.seconds:.1f} s ({self._rate:,.0f} MiB/s)"
+        took = f"in {self.seconds:.1f} s" + (f" ({self._rate:,.0f} MiB/s)" if self._rate >= 1 else "")
         said = f"{printable(self.destination)}: {entries(self.entries)}, {self.bytes:,} bytes, "
         return f"{said}{shrunk(self.ratio)}, {took}" if self.level else f"{said}{took}"
 
     @property
     def _rate(self) -> float:
-        """MiB/s of what is read: of a compressed one that is not what was written."""
-        done = self.source_bytes if self.level else self.bytes - self.from_byte
+        """MiB/s of content, which is not what was written of a compressed one; what was there counts by its share."""
+        done = self.source_bytes * (self.bytes - self.from_byte) / self.bytes
         return done / MIB / max(self.seconds, 1e-3)
 
 

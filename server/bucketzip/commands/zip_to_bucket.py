@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from functools import partial
 
@@ -11,7 +12,7 @@ from bucketzip.commands.zip_outcome import FAILED, GO_ON, zipping
 from bucketzip.commands.zip_saved import shrunk
 from bucketzip.errors import BucketzipError
 from bucketzip.foreground import End, end_of, watched
-from bucketzip.jobs import skipped
+from bucketzip.jobs import patience, skipped
 from bucketzip.jobs.model import Job, State, as_json, error_detail, progress
 from bucketzip.machine import Machine, open_machine
 from bucketzip.metrics import Metrics
@@ -19,7 +20,8 @@ from bucketzip.plan.remedies import as_options
 from bucketzip.plan.request import ArchiveRequest
 from bucketzip.settings import Settings
 from bucketzip.state import workspaces
-from bucketzip.terminal import MIB, StatusLine, amount, entries, pace, printable
+from bucketzip.terminal import MIB, StatusLine, amount, pace, printable
+from bucketzip.wording import entries
 
 OWNER = "zip"
 DISCARDED = "discarded"
@@ -30,6 +32,9 @@ def zip_to_bucket(
 ) -> int:
     """Make the archive, or throw away what an earlier run has done of it; returns the exit status."""
     digest = request.digest
+    if settings.log_level != "error":
+        # It goes on trying for an hour, and somebody sits here and waits: they have to know for what.
+        logging.getLogger(patience.__name__).setLevel(logging.INFO)
     with (
         zipping(request.destination, settings, as_json=for_programs),
         workspaces.kept(settings.state_dir, digest) as workspace,
@@ -124,6 +129,7 @@ def _told(job: Job, *, for_programs: bool) -> int:
             + (f", {shrunk(result['ratio'])}," if result["level"] else "")
             + f" in {result['seconds']:.1f} s, of them {result['copied_bytes']:,} copied by S3 and "
             f"{result['built_bytes']:,} through this host; {sum(result['requests'].values()):,} requests, "
-            f"${result['list_price_usd']:.6f} by the list" + (f"; {left_out:,} missing, left out" if left_out else "")
+            f"${result['list_price_usd']:.6f} at AWS's list price"
+            + (f"; {left_out:,} missing, left out" if left_out else "")
         )
     return 0

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from bucketzip.commands import CommandError
 from bucketzip.commands.signals import Interrupted, interruptible
-from bucketzip.commands.zip_compressed import LEAST_PACE_SECONDS, STOPPED, compress_to_file, compress_to_pipe
+from bucketzip.commands.zip_compressed import LEAST_PACE_SECONDS, compress_to_file, compress_to_pipe
 from bucketzip.commands.zip_outcome import FAILED, GO_ON, zipping
+from bucketzip.commands.zip_part import becoming
 from bucketzip.commands.zip_saved import Saved, ratio
-from bucketzip.errors import BucketzipError, ContentMismatch, recorded
-from bucketzip.local import part_file
-from bucketzip.local.part_file import PartFile
+from bucketzip.errors import BucketzipError, recorded
+from bucketzip.local import CannotSave, part_file
 from bucketzip.local.saving import pipe, save
 from bucketzip.machine import Machine, open_machine
 from bucketzip.metrics import Metrics
@@ -26,8 +26,10 @@ from bucketzip.plan.remedies import as_options, remedied
 from bucketzip.plan.request import ZipRequest
 from bucketzip.settings import Settings
 from bucketzip.state import workspaces
-from bucketzip.terminal import StatusLine, amount, entries, pace
+from bucketzip.state.workspaces import Workspace, WorkspaceTaken
+from bucketzip.terminal import StatusLine, amount, pace
 from bucketzip.transfer.opened import Opened
+from bucketzip.wording import entries
 
 
 def zip_to_file(
@@ -41,25 +43,24 @@ def zip_to_file(
     discard: bool,
 ) -> int:
     """Make the archive, or throw away what an earlier run has done of it; returns the exit status."""
-    wanted = json.dumps([request.model_dump(mode="json"), str(path.absolute())], sort_keys=True)
-    with (
-        zipping(str(path), settings, as_json=for_programs),
-        workspaces.kept(settings.state_dir, hashlib.sha256(wanted.encode()).hexdigest()) as workspace,
-    ):
+    with zipping(str(path), settings, as_json=for_programs), _workspace_of(path, settings) as workspace:
         try:
             if discard:
-                print("discarded" if part_file.is_begun(path) else "there is nothing to discard")
+                begun = part_file.is_begun(path)
                 part_file.discard(path)
+                print("discarded" if begun else "there is nothing to discard")
                 return 0
             if path.exists() and not replace:
                 raise CommandError(f"{path} is there already; name another, or --if-exists replace", FAILED)
             ours = settings.model_copy(update={"state_dir": workspace.path})
             saved = asyncio.run(interruptible(_to_file(request, path, ours, line, replace=replace)))
         except Interrupted as stopped:
-            line.write(f"{STOPPED if request.compressing else f'stopped: {GO_ON}'}\n")
+            line.write(f"stopped: {GO_ON}\n")
             return stopped.status
         finally:
             workspace.over = not part_file.is_begun(path)
+            if workspace.over:
+                part_file.discard(path)  # a crash may have left its note, when it had its name
     print(json.dumps(saved._asdict()) if for_programs else saved)
     return 0
 
@@ -86,11 +87,10 @@ async def _to_file(request: ZipRequest, path: Path, settings: Settings, line: St
         began = time.monotonic()
         opened = await _planned(request, machine, line)
         layout, source_bytes = opened.layout, sum(opened.layout.manifest.sizes)
-        size, start = layout.size, 0
         if compression := request.compressing:
-            size = await compress_to_file(opened, compression, machine.compressor, path, line, replace=replace)
+            size, start = await compress_to_file(opened, compression, machine.compressor, path, line, replace=replace)
         else:
-            start = await _store(opened, machine, path, line, replace=replace)
+            size, start = layout.size, await _store(opened, machine, path, line, replace=replace)
         return Saved(
             destination=str(path),
             etag=None if compression else layout.etag,
@@ -106,25 +106,13 @@ async def _to_file(request: ZipRequest, path: Path, settings: Settings, line: St
 
 
 async def _store(opened: Opened, machine: Machine, path: Path, line: StatusLine, *, replace: bool) -> int:
-    """Make the file; returns from which byte on."""
-    layout = opened.layout
-    part = await asyncio.to_thread(PartFile, path, layout.etag, layout.size)
-    try:
-        if part.why_anew is not None:
-            line.write(f"{part.path}: {part.why_anew}, so it is begun anew\n")
-        elif part.length:
-            line.write(f"going on after {part.length:,} of {layout.size:,} bytes\n")
+    """Make the file; returns from which byte on. Raises CannotSave."""
+    size = opened.layout.size
+    async with becoming(path, opened, "store", size, line, replace=replace) as part:
         start = part.length
-        try:
-            await save(opened, machine.own.engine, part, _shown(opened, start, line))
-        except ContentMismatch:
-            await opened.keep_refuted()  # the next run will not trust it, and so make another archive
-            raise
-        finally:
-            line.clear()
-        await asyncio.to_thread(part.finish, replace=replace)
-    finally:
-        await asyncio.to_thread(part.close)
+        if start:
+            line.write(f"going on after {start:,} of {size:,} bytes\n")
+        await save(opened, machine.own.engine, part, _shown(opened, start, line))
     return start
 
 
@@ -174,6 +162,17 @@ def _shown(opened: Opened, start: int, line: StatusLine) -> Callable[[int], None
         line.show(status, length / size)
 
     return written
+
+
+@contextmanager
+def _workspace_of(path: Path, settings: Settings) -> Iterator[Workspace]:
+    """That of the file, whatever is to be in it: of a file that is begun anew nothing else is left behind."""
+    try:
+        name = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()
+        with workspaces.kept(settings.state_dir, name) as workspace:
+            yield workspace
+    except WorkspaceTaken as error:
+        raise CannotSave(f"{path}: another process is making it") from error
 
 
 @contextmanager

@@ -15,18 +15,21 @@ Tell = Callable[[Check, Finding], None]
 async def examine(checks: Sequence[Check], tell: Tell) -> list[tuple[Check, Finding]]:
     """Each check with what it found, told in their order as soon as it is known.
 
-    Checks stand behind those that they need the answers of.
+    Checks stand behind those that they need the answers of. Raises what `tell` raises.
     """
     tasks: dict[Check, asyncio.Task[Finding]] = {}
     found = []
-    async with asyncio.TaskGroup() as group:
-        for check in checks:
-            before = [(each, tasks[each]) for each in check.after]
-            tasks[check] = group.create_task(_found(check, before))
-        for check, task in tasks.items():
-            finding = await task
-            tell(check, finding)
-            found.append((check, finding))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for check in checks:
+                before = [(each, tasks[each]) for each in check.after]
+                tasks[check] = group.create_task(_found(check, before))
+            for check, task in tasks.items():
+                finding = await task
+                tell(check, finding)
+                found.append((check, finding))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None  # no check raises any
     return found
 
 

@@ -7,6 +7,7 @@ import time
 from functools import cached_property, partial
 from typing import Unpack
 
+from bucketzip.archive.manifest import ManifestError
 from bucketzip.errors import (
     BucketzipError,
     ContentMismatch,
@@ -49,7 +50,7 @@ class Taken(Exception):
 
 
 class _NoPlan(Exception):
-    """The manifest of the job is gone: somebody tidied up the state directory."""
+    """The manifest of the job is gone, damaged, or of another release."""
 
 
 class JobRun:
@@ -88,7 +89,7 @@ class JobRun:
                 await self._record(no_copy=json.dumps([*json.loads(self._job.no_copy), refused.bucket]))
                 await self._plan_anew(f"nothing is copied from s3://{refused.bucket}: {refused}")
             except _NoPlan:
-                await self._plan_anew("planned anew: its plan is not there any more")
+                await self._plan_anew("planned anew: its plan is not there any more, or damaged")
             except BucketzipError as error:
                 if not self._is_worth_another_plan(error):
                     raise
@@ -212,7 +213,7 @@ class JobRun:
 
     async def _begin(self, destination: Destination) -> None:
         """Begin the upload, so that it is found whatever happens in between."""
-        await self._forget_unheard()  # of an earlier try
+        await self._abort_unheard()  # of an earlier try
         await self._record(creating_at=time.time())
         try:
             upload = await self._tools.multipart.create(destination, requested.options(self._request), self._job.token)
@@ -226,8 +227,11 @@ class JobRun:
         await self._move(State.RUNNING, **told)
 
     async def _forget_unheard(self) -> None:
+        await self._patience.with_(self._abort_unheard)
+
+    async def _abort_unheard(self) -> None:
         if self._job.creating_at is not None:
-            await self._patience.with_(partial(self._tools.undo.unheard, self._job))
+            await self._tools.undo.unheard(self._job)
             await self._record(creating_at=None)
 
     async def _taken_up(self) -> Execution:
@@ -235,7 +239,7 @@ class JobRun:
         self._progress = Progress()
         try:
             return await taken_up(self._tools, self._job, self._request, self._patience, self._progress)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, ManifestError) as error:
             raise _NoPlan from error
 
     async def _finish(self, execution: Execution) -> None:

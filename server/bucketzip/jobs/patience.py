@@ -4,7 +4,6 @@ import asyncio
 import logging
 import random
 import sqlite3
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -37,7 +36,7 @@ class Patience:
             except (BucketzipError, *MACHINE_ERRORS) as error:
                 if isinstance(error, BucketzipError) and not error.retryable:
                     raise
-                now = time.monotonic()
+                now = asyncio.get_running_loop().time()
                 self._failing_since = self._failing_since or now
                 if now - self._failing_since > self._seconds:
                     raise

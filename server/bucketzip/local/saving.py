@@ -1,23 +1,24 @@
 """Sends an archive to this machine: all of it, or what is missing of a file.
 
-What is on the disk already is not read from S3 again. The directory at the end tells the CRC of every entry, so those
-of entries that are there are remembered or else computed from the file; that of the entry in which the file ends comes
-from both.
+What is on the disk already is not read from S3 again. The directory at the end tells the CRC of every entry. Of a
+stored archive, those of entries that are there are remembered or else computed from the file; that of the entry in
+which the file ends comes from both. Of a compressed one all that is needed stands in the checkpoints beside it.
 """
 
 import asyncio
 import dataclasses
 import math
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
 
 from bucketzip.archive.deflated import DeflatedArchive
 from bucketzip.local.part_file import PartFile
 from bucketzip.local.sinks import FileSink, PipeSink, Rest, Written
+from bucketzip.local.walked_file import ToFile
 from bucketzip.transfer.compressor import Compressor
 from bucketzip.transfer.opened import Opened
-from bucketzip.transfer.outlets import ToSink
+from bucketzip.transfer.outlets import Outlet, ToSink
 from bucketzip.transfer.ports import Sink
 from bucketzip.transfer.pump import Engine, Pump
 
@@ -29,7 +30,7 @@ SYNC_SECONDS = 1.0
 async def save(opened: Opened, engine: Engine, part: PartFile, written: Written) -> None:
     """Bring the file to its full length; raises what keeps it from that, and what came until then is safe."""
     layout = opened.layout
-    async with _syncing(part):
+    async with _syncing(lambda: asyncio.to_thread(part.sync, part.length)):
         await _learn(opened, part, layout.told_elsewhere(part.length, layout.size))
         rest = await asyncio.to_thread(_rest, opened, part)
         await _send(opened, engine, part.length, FileSink(part, rest, written))
@@ -46,20 +47,25 @@ async def pipe(opened: Opened, engine: Engine, descriptor: int, written: Written
 async def compress(
     opened: Opened, archive: DeflatedArchive, compressor: Compressor, part: PartFile, written: Written
 ) -> None:
-    """Make all of a compressed archive in the file; raises what keeps it from that."""
-    async with _syncing(part):
-        await _send_compressed(opened, archive, compressor, FileSink(part, None, written))
+    """Make what is missing of a compressed archive, which stands where the file ends; raises what keeps it from that.
+
+    What came until then is safe.
+    """
+    outlet = ToFile(part, archive.walked, written)
+    async with _syncing(outlet.sync):
+        await _send_compressed(opened, archive, compressor, outlet)
+    assert part.length == archive.walked.position
 
 
 async def pipe_compressed(
     opened: Opened, archive: DeflatedArchive, compressor: Compressor, descriptor: int, written: Written
 ) -> None:
     """Write a compressed archive to a descriptor that does not block."""
-    await _send_compressed(opened, archive, compressor, PipeSink(descriptor, written))
+    await _send_compressed(opened, archive, compressor, ToSink(PipeSink(descriptor, written)))
 
 
-async def _send_compressed(opened: Opened, archive: DeflatedArchive, compressor: Compressor, sink: Sink) -> None:
-    with opened.deflating(archive, compressor, ToSink(sink), patient=True) as (pump, deflating):
+async def _send_compressed(opened: Opened, archive: DeflatedArchive, compressor: Compressor, outlet: Outlet) -> None:
+    with opened.deflating(archive, compressor, outlet, patient=True) as (pump, deflating):
         await pump.run(deflating)
         await deflating.finish()
 
@@ -95,24 +101,21 @@ def _rest(opened: Opened, part: PartFile) -> Rest | None:
 
 
 @asynccontextmanager
-async def _syncing(part: PartFile) -> AsyncIterator[None]:
+async def _syncing(sync: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """Make safe what is written, now and then and at the end. A disk that fails is told of at the end, too."""
     over = asyncio.Event()
-    syncing = asyncio.create_task(_sync_until(over, part))
+    syncing = asyncio.create_task(_sync_until(over, sync))
     try:
         yield
     finally:
         over.set()
         await syncing
-        await asyncio.to_thread(part.sync)
+        await sync()
 
 
-async def _sync_until(over: asyncio.Event, part: PartFile) -> None:
-    safe = part.length
+async def _sync_until(over: asyncio.Event, sync: Callable[[], Awaitable[None]]) -> None:
     while not over.is_set():
         with suppress(TimeoutError):
             async with asyncio.timeout(SYNC_SECONDS):
                 await over.wait()
-        if part.length > safe:
-            safe = part.length
-            await asyncio.to_thread(part.sync)
+        await sync()

@@ -11,7 +11,7 @@ from email.policy import SMTP
 from email.utils import formatdate
 
 from bucketzip.notify.event import Event
-from bucketzip.terminal import entries
+from bucketzip.wording import entries
 
 SUBJECT_CHARACTERS = 80
 """Most of a name in a subject; the text has it whole."""

@@ -13,7 +13,7 @@ from bucketzip.errors import BucketzipError, ContentMismatch, DestinationExists,
 from bucketzip.jobs.ports import Destination, Done, Finished, Upload
 from bucketzip.s3.checksums import full_object_crc, written
 from bucketzip.s3.client import S3
-from bucketzip.s3.errors import crossing
+from bucketzip.s3.errors import crossing, reading_answer
 from bucketzip.s3.heads import head_object
 
 if TYPE_CHECKING:  # stubs, for the type checker alone
@@ -52,7 +52,8 @@ async def standing(s3: S3, destination: Destination, version_id: str = "") -> St
     except NoSuchObject:
         return None
     crc = full_object_crc(head.get("ChecksumCRC32"), head.get("ChecksumType"))
-    found = Finished(head["ETag"].strip('"'), head["ContentLength"], head.get("VersionId", ""), crc)
+    with reading_answer(destination.url):
+        found = Finished(head["ETag"].strip('"'), head["ContentLength"], head.get("VersionId", ""), crc)
     return Standing(found, head.get("Metadata", {}).get(METADATA_KEY, ""))
 
 

@@ -33,6 +33,7 @@ from bucketzip.errors import (
     NoSuchUpload,
     ObjectArchived,
     S3Error,
+    S3Refused,
     S3Unreachable,
     SlowDown,
     SourceChanged,
@@ -70,10 +71,13 @@ _BY_CODE: dict[str, type[BucketzipError]] = {
     "ThrottlingException": SlowDown,
     "RequestLimitExceeded": SlowDown,
     "TooManyRequests": SlowDown,
+    "KMS.ThrottlingException": SlowDown,
     "RequestTimeout": S3Unreachable,
+    "IncompleteBody": S3Unreachable,
 } | dict.fromkeys(EXPIRED_CODES, CredentialsExpired)
 
 _BY_STATUS: dict[int, type[BucketzipError]] = {
+    400: S3Refused,
     401: AccessDenied,
     403: AccessDenied,
     404: NoSuchObject,
@@ -82,6 +86,7 @@ _BY_STATUS: dict[int, type[BucketzipError]] = {
     412: SourceChanged,
     416: SourceChanged,
     429: SlowDown,
+    501: S3Refused,
     503: SlowDown,
 }
 
@@ -166,3 +171,12 @@ def crossing(where: str, *, allow: str = READING) -> Iterator[None]:
         raise S3Unreachable(f"{where}: {type(error).__name__}: {error}") from error
     except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no URL
         raise S3Error(f"{where}: {error}") from error
+
+
+@contextmanager
+def reading_answer(where: str) -> Iterator[None]:
+    """Turn a field that an answer about `where` should have, and has not, into S3Error."""
+    try:
+        yield
+    except KeyError as error:
+        raise S3Error(f"{where}: S3 sent an answer without {error}") from error

@@ -18,9 +18,9 @@ from bucketzip.s3.attributes import rebuilt_crc
 from bucketzip.s3.checksums import full_object_crc
 from bucketzip.s3.client import S3, refuse_unsupported
 from bucketzip.s3.credentials import CredentialKeeper
-from bucketzip.s3.errors import OURS
+from bucketzip.s3.errors import OURS, reading_answer
 from bucketzip.s3.heads import head_object
-from bucketzip.s3.pages import ARCHIVED_CLASSES, Folder, Following, Page, quoted, read_page
+from bucketzip.s3.pages import ARCHIVED_CLASSES, Folder, Following, Page, pinning, read_page
 from bucketzip.s3.versions import UNVERSIONED, Versions
 
 if TYPE_CHECKING:  # stubs, for the type checker alone
@@ -81,12 +81,15 @@ class S3Catalog:
                 f"{where}: S3 says{signer} access denied; allow s3:GetObject on it (and kms:Decrypt for its key), "
                 f"and s3:ListBucket on the bucket, without which a missing object looks denied"
             ) from error
-        return await self._looked_at(bucket, key, head, version_id or (head.get("VersionId", "") if pinned else ""))
+        version_id = version_id or (head.get("VersionId", "") if pinned else "")
+        with reading_answer(where):
+            return await self._looked_at(bucket, key, head, version_id)
 
     async def _looked_at(self, bucket: str, key: str, head: "HeadObjectOutputTypeDef", version_id: str) -> Listed:
         restored = 'ongoing-request="false"' in head.get("Restore", "")
         version_id = "" if version_id == UNVERSIONED else version_id
-        size, etag = head["ContentLength"], quoted(head["ETag"])
+        size = head["ContentLength"]
+        etag = pinning(head["ETag"], size, f"s3://{bucket}/{key}")
         crc = full_object_crc(head.get("ChecksumCRC32"), head.get("ChecksumType"))
         rebuilt = None
         if crc is None and head.get("ChecksumCRC32") and size:

@@ -16,7 +16,7 @@ from bucketzip.s3.checksums import written
 from bucketzip.s3.client import S3, refuse_unsupported
 from bucketzip.s3.completing import METADATA_KEY, WRITING, Meant, complete, standing
 from bucketzip.s3.copying import Target, copy_part
-from bucketzip.s3.errors import crossing
+from bucketzip.s3.errors import crossing, reading_answer
 from bucketzip.s3.gate import Gate
 from bucketzip.s3.presigning import signed_url
 from bucketzip.s3.probe import Prober
@@ -51,6 +51,10 @@ class S3Multipart:
     async def create(self, destination: Destination, options: Options, token: str) -> Upload:
         """By the port. Where S3 keeps no CRC-32 of a whole object, it is asked to check nothing."""
         refuse_unsupported(destination.bucket)
+        with reading_answer(destination.url):
+            return await self._begin(destination, options, token)
+
+    async def _begin(self, destination: Destination, options: Options, token: str) -> Upload:
         retried = 0
         created = await self._create(destination, options, token, checksums=True)
         told = created.get("ChecksumAlgorithm"), created.get("ChecksumType")
@@ -119,13 +123,14 @@ class S3Multipart:
             with crossing(upload.destination.url, allow=WRITING):
                 async with asyncio.timeout(STALL_SECONDS) as stall:  # the client's own begins when all was sent
                     answer = await self._s3.client.upload_part(**asked)
-        return answer["ETag"].strip('"')
+        with reading_answer(upload.destination.url):
+            return answer["ETag"].strip('"')
 
     async def listed(self, upload: Upload) -> dict[int, set[tuple[str, int]]]:
         """By the port; raises NoSuchUpload, which may also mean that it was completed."""
         found: dict[int, set[tuple[str, int]]] = {}
         pages = self._s3.client.get_paginator("list_parts").paginate(**_named(upload))
-        with crossing(upload.destination.url, allow=UPLOADS):
+        with crossing(upload.destination.url, allow=UPLOADS), reading_answer(upload.destination.url):
             async for page in pages:
                 for part in page.get("Parts", []):
                     found.setdefault(part["PartNumber"], set()).add((part["ETag"].strip('"'), part["Size"]))

@@ -2,7 +2,8 @@
 
 Endpoints differ (facts): some copy without telling a CRC, one tells that of the whole object for a range of it, one
 stores an empty part. So a small range of a source is copied into a scratch upload; the CRC that S3 tells and the size
-that it lists are compared with the bytes of that range. What was not proven counts as failed.
+that it lists are compared with the bytes of that range. One copies whatever is there now, so an entry could be made of
+two versions: a copy on the condition of another ETag has to be refused. What was not proven counts as failed.
 """
 
 import logging
@@ -10,7 +11,7 @@ from typing import Any
 
 from bucketzip.archive.crc import crc32
 from bucketzip.archive.manifest import Source
-from bucketzip.errors import AccessDenied, BucketzipError, S3Unreachable, SlowDown
+from bucketzip.errors import AccessDenied, BucketzipError, S3Unreachable, SlowDown, SourceChanged
 from bucketzip.s3.client import S3
 from bucketzip.s3.errors import crossing
 from bucketzip.s3.scratch import Scratch
@@ -20,6 +21,7 @@ from bucketzip.state.probes import Probe, Probes, Verdict
 _log = logging.getLogger(__name__)
 
 PROBED_BYTES = 64 << 10
+_NO_ETAG = f'"{"0" * 32}"'
 LEAST_SOURCE_BYTES = (5 << 20) + 1
 """AWS copies a range only of sources over 5 MB."""
 
@@ -84,15 +86,18 @@ class Prober:
         stop = start + PROBED_BYTES
         async with self._scratch.upload(sample.bucket, into=bucket) as upload:
             told = await upload.copy(1, sample, (start, stop))
-            listed_bytes = await upload.part_size(1)
+            if told is None:
+                return "S3 tells no CRC-32 of a copied part"
+            if (listed_bytes := await upload.part_size(1)) != PROBED_BYTES:
+                return f"S3 lists a copied part of {PROBED_BYTES} bytes with {listed_bytes}"
             read = await self._read(sample, start, stop)
-        if told is None:
-            return "S3 tells no CRC-32 of a copied part"
-        if listed_bytes != PROBED_BYTES:
-            return f"S3 lists a copied part of {PROBED_BYTES} bytes with {listed_bytes}"
-        if len(read) != PROBED_BYTES or crc32(read) != told:
-            return "S3 tells a wrong CRC-32 of a copied part"
-        return ""
+            if len(read) != PROBED_BYTES or crc32(read) != told:
+                return "S3 tells a wrong CRC-32 of a copied part"
+            try:
+                await upload.copy(2, sample._replace(etag=_NO_ETAG), (start, stop))
+            except SourceChanged:
+                return ""
+            return "S3 copies an object whatever ETag it should have"
 
     async def _read(self, source: Source, start: int, stop: int) -> bytes:
         asked: dict[str, Any] = {"Bucket": source.bucket, "Key": source.key, "IfMatch": source.etag}

@@ -282,18 +282,20 @@ class S3RangeReader:
         self._reads[read.fetch] = read
 
     async def _watch(self) -> None:
-        """Once a second: give up connections that stall, close those that idle or are old."""
-        stalled_since: dict[RangeConnection, float] = {}
+        """Once a second: give up connections that stall, close those that idle or are old.
+
+        Each look counts for a second, however late it comes: where this process is slow, S3 has not been silent.
+        """
+        silent_seconds: dict[RangeConnection, float] = {}
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            now = self._loop.time()
-            stalled_since = {
-                each: stalled_since.get(each, now - WATCH_SECONDS) for each in self._busy if not each.moved
+            silent_seconds = {
+                each: silent_seconds.get(each, 0.0) + WATCH_SECONDS for each in self._busy if not each.moved
             }
             for connection in self._busy:
                 connection.moved = False
-            for connection, since in stalled_since.items():
-                if now - since >= self._limits.stall_seconds and connection in self._busy:
+            for connection, seconds in silent_seconds.items():
+                if seconds >= self._limits.stall_seconds and connection in self._busy:
                     connection.close()
                     self._done(connection, TimeoutError(f"no byte for {self._limits.stall_seconds:g} s"))
             self._pool.trim()

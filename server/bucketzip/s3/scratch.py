@@ -16,7 +16,7 @@ from bucketzip.archive.manifest import Source
 from bucketzip.errors import BucketzipError, NoSuchObject, S3Error, S3Unreachable
 from bucketzip.s3.client import S3
 from bucketzip.s3.copying import Target, copy_part
-from bucketzip.s3.errors import crossing
+from bucketzip.s3.errors import crossing, reading_answer
 from bucketzip.state.probes import ScratchUpload, ScratchUploads
 from bucketzip.state.processes import Processes
 
@@ -97,7 +97,8 @@ class Scratch:
         upload_id, settled = "", False
         try:
             created = await self._create(noted)
-            upload_id = created["UploadId"]
+            with reading_answer(f"s3://{bucket}/{noted.key}"):
+                upload_id = created["UploadId"]
             yield Upload(self._s3, bucket, noted.key, upload_id)
             # A creation that was tried again may have been done twice.
             settled = not created["ResponseMetadata"]["RetryAttempts"]

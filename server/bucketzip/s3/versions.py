@@ -4,12 +4,11 @@ That takes versioning, and a role that may list and read versions. Else the ETag
 """
 
 import asyncio
-import contextlib
 import logging
 
-from bucketzip.errors import BucketzipError
+from bucketzip.errors import BucketzipError, S3Unreachable, SlowDown
 from bucketzip.s3.client import S3
-from bucketzip.s3.errors import crossing
+from bucketzip.s3.errors import crossing, reading_answer
 from bucketzip.s3.single_flight import SingleFlight
 
 _log = logging.getLogger(__name__)
@@ -20,6 +19,9 @@ LOOKED_AT = 20
 
 UNVERSIONED = "null"
 """The version of what was written without versioning. It may be overwritten, so it pins nothing."""
+
+_AWAY = (S3Unreachable, SlowDown)
+"""They tell nothing about the bucket: taken for a no, objects would be pinned otherwise than a moment later."""
 
 
 class Versions:
@@ -47,16 +49,23 @@ class Versions:
     async def _try(self, bucket: str, prefix: str) -> bool | None:
         """None where there is nothing to try it with."""
         where = f"s3://{bucket}/{prefix}"
-        with contextlib.suppress(BucketzipError), crossing(where):  # where that may not be asked, versions tell
-            if not (await self._s3.client.get_bucket_versioning(Bucket=bucket)).get("Status"):
-                return False
         try:
             with crossing(where):
+                if not (await self._s3.client.get_bucket_versioning(Bucket=bucket)).get("Status"):
+                    return False
+        except _AWAY:
+            raise
+        except BucketzipError:
+            pass  # where that may not be asked, versions tell
+        try:
+            with crossing(where), reading_answer(where):
                 listed = await self._s3.client.list_object_versions(Bucket=bucket, Prefix=prefix, MaxKeys=LOOKED_AT)
                 found = listed.get("Versions", [])
                 if not found:
                     return None
                 await self._s3.client.head_object(Bucket=bucket, Key=found[0]["Key"], VersionId=found[0]["VersionId"])
+        except _AWAY:
+            raise
         except BucketzipError as error:
             _log.info("objects are pinned by their ETags: %s", error, extra={"bucket": bucket})
             return False

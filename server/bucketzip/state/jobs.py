@@ -262,7 +262,7 @@ class Jobs:
         def run(connection: sqlite3.Connection) -> Job | None:
             job = _get(connection, job_id)
             if job is not None and job.state.is_final:
-                raise ArchiveFinished(f"this archive job is over: it is {job.state}")
+                raise ArchiveFinished(f"this archive job is over ({job.state})")
             connection.execute(
                 "UPDATE jobs SET cancel_reason = ?, revision = revision + 1 WHERE id = ? AND cancel_reason IS NULL",
                 (reason, job_id),

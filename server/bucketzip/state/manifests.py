@@ -4,10 +4,10 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from mmap import ACCESS_READ, mmap
+from mmap import ACCESS_READ, MADV_DONTNEED, mmap
 from pathlib import Path
 
-from bucketzip.archive.manifest import Manifest, ManifestBuilder
+from bucketzip.archive.manifest import Manifest, ManifestBuilder, ManifestError
 from bucketzip.errors import StateFull
 
 GRACE_SECONDS = 3600
@@ -46,9 +46,19 @@ class Manifests:
         return digest
 
     def open(self, digest: str) -> Manifest:
-        """Map a manifest. Blocks for a moment; raises FileNotFoundError."""
+        """Map a manifest. Blocks: for a thread; raises FileNotFoundError, and ManifestError where it is damaged.
+
+        A byte that the disk lost would be one of an archive; to look takes 0.15 s of a million entries.
+        """
         with self._path(digest).open("rb") as file:
-            return Manifest(mmap(file.fileno(), 0, access=ACCESS_READ))
+            if not os.fstat(file.fileno()).st_size:
+                raise ManifestError("manifest is empty")
+            mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
+        manifest = Manifest(mapped)
+        if manifest.digest() != digest:
+            raise ManifestError("manifest is damaged")
+        mapped.madvise(MADV_DONTNEED)  # all of it was read, and little will be
+        return manifest
 
     def used_bytes(self) -> int:
         """What all files take. Blocks: for a thread."""

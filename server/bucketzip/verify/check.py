@@ -8,12 +8,10 @@ either.
 from collections.abc import Callable
 from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import NamedTuple
 
 from bucketzip.archive import records
 from bucketzip.archive.crc import crc32
-from bucketzip.verify.directory import explain
-from bucketzip.verify.fields import first_difference
+from bucketzip.verify.directory import DirectoryRecords
 from bucketzip.verify.manifest_json import Entry, Listing
 from bucketzip.verify.report import Report
 
@@ -23,16 +21,6 @@ BUFFER_BYTES = 128 << 10
 """Records and small contents are read together up to this."""
 
 _CRC_AT, _NAME_AT = 16, 46  # in a directory record
-_END_64 = b"PK\6\6"
-
-
-class _Differing(NamedTuple):
-    """A record and what stands in its place."""
-
-    name: str | None
-    kind: str
-    expected: bytes
-    found: bytes
 
 
 class Checker:
@@ -44,7 +32,7 @@ class Checker:
         self._listing = listing
         self._progress = progress
         self._block = memoryview(bytearray(READ_BYTES))
-        self._directory_differs: _Differing | None = None
+        self._records = DirectoryRecords(path, listing, self.report)
 
     def run(self) -> Report:
         """Check all of it, or only the size where bytes are missing. Raises CannotVerify and OSError."""
@@ -52,10 +40,9 @@ class Checker:
         if report.file_bytes != report.announced_bytes:
             report.add(None, "size", f"{report.announced_bytes} bytes", f"{report.file_bytes} bytes")
         if not report.missing_bytes:
-            with _opened(self._path) as content, _opened(self._path) as directory:
+            with opened(self._path) as content, opened(self._path) as directory:
                 self._check(content, directory)
-            if self._directory_differs is not None:
-                self._explain(self._directory_differs)
+            self._records.tell()
         return report
 
     def _check(self, content: BufferedReader, directory: BufferedReader) -> None:
@@ -65,10 +52,7 @@ class Checker:
         for entry in listing:
             self._check_entry(entry, content, directory)
             self.report.checked_entries += 1
-        size = directory.tell() - directory_at
-        end = records.end_records(entries=listing.entry_count, directory_at=directory_at, directory_size=size)
-        kind = "Zip64 end records" if end.startswith(_END_64) else "end record"
-        self._compare_directory(None, kind, end, directory.read(len(end)))
+        self._records.compare_end(directory_at, directory.tell() - directory_at, directory)
 
     def _check_entry(self, entry: Entry, content: BufferedReader, directory: BufferedReader) -> None:
         assert entry.offset is not None
@@ -86,7 +70,7 @@ class Checker:
             crc = self._crc_told_by(record, name, crc_read)
         if crc_read != crc:
             self.report.add(entry.name, "content, CRC-32", f"{crc:08x}", f"{crc_read:08x}")
-        self._compare(
+        self.report.compare(
             entry.name,
             "local header",
             records.local_header(name, size=size, crc=crc, mtime=mtime, descriptor=late),
@@ -94,8 +78,8 @@ class Checker:
         )
         if late:
             kind = "Zip64 descriptor" if size >= records.LIMIT_32 else "descriptor"
-            self._compare(entry.name, kind, records.descriptor(size=size, crc=crc), descriptor)
-        self._compare_directory(
+            self.report.compare(entry.name, kind, records.descriptor(size=size, crc=crc), descriptor)
+        self._records.compare(
             entry.name,
             "directory record",
             records.directory_record(name, size=size, crc=crc, mtime=mtime, descriptor=late, header_at=entry.offset),
@@ -118,23 +102,7 @@ class Checker:
         self.report.crcs_from_directory += 1
         return int.from_bytes(record[_CRC_AT : _CRC_AT + 4], "little")
 
-    def _compare(self, name: str | None, kind: str, expected: bytes, found: bytes) -> None:
-        if expected != found:
-            difference = first_difference(kind, expected, found, name)
-            self.report.add(name, f"{kind}, {difference.field}", difference.expected, difference.found)
 
-    def _compare_directory(self, name: str | None, kind: str, expected: bytes, found: bytes) -> None:
-        """Only note the first: where a record was added or is missing, all behind it seem to be wrong."""
-        if expected != found and self._directory_differs is None:
-            self._directory_differs = _Differing(name, kind, expected, found)
-
-    def _explain(self, first: _Differing) -> None:
-        """Say by name what is wrong with the directory, else which field of the first record that is."""
-        before = self.report.difference_count
-        explain(self._path, self._listing, self.report)
-        if self.report.difference_count == before:
-            self._compare(*first)
-
-
-def _opened(path: Path) -> BufferedReader:
+def opened(path: Path) -> BufferedReader:
+    """A file that is read from front to end."""
     return BufferedReader(FileIO(path), BUFFER_BYTES)

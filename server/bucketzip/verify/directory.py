@@ -7,13 +7,50 @@ entry, so it is asked only once the directory is known to differ.
 import struct
 import zipfile
 from collections.abc import Iterable
+from io import BufferedReader
 from pathlib import Path
 
-from bucketzip.verify.manifest_json import Entry
+from bucketzip.archive import records
+from bucketzip.verify.manifest_json import Entry, Listing
 from bucketzip.verify.report import Report
 
 UNREADABLE = (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, EOFError, OSError, struct.error)
 """What zipfile raises of damaged directories."""
+
+_END_64 = b"PK\6\6"
+
+
+class DirectoryRecords:
+    """Compares the records of a directory one after the other; `tell` what came of it.
+
+    Only the first that differs is noted: where a record was added or is missing, all behind it seem to be wrong.
+    """
+
+    def __init__(self, path: Path, listing: Listing, report: Report) -> None:
+        self._path = path
+        self._listing = listing
+        self._report = report
+        self._first: tuple[str | None, str, bytes, bytes] | None = None
+
+    def compare(self, entry: str | None, kind: str, expected: bytes, found: bytes) -> None:
+        """A record, and what stands in its place."""
+        if expected != found and self._first is None:
+            self._first = entry, kind, expected, found
+
+    def compare_end(self, directory_at: int, size: int, found: BufferedReader) -> None:
+        """What stands behind all of them; the file is read to the end of that."""
+        end = records.end_records(entries=self._listing.entry_count, directory_at=directory_at, directory_size=size)
+        kind = "Zip64 end records" if end.startswith(_END_64) else "end record"
+        self.compare(None, kind, end, found.read(len(end)))
+
+    def tell(self) -> None:
+        """Say by name what is wrong with the directory, else which field of the first record that is."""
+        if self._first is None:
+            return
+        before = self._report.difference_count
+        explain(self._path, self._listing, self._report)
+        if self._report.difference_count == before:
+            self._report.compare(*self._first)
 
 
 def explain(path: Path, entries: Iterable[Entry], report: Report) -> None:

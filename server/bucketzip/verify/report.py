@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from bucketzip.verify.fields import first_difference
+
 
 class Difference(NamedTuple):
     """Something in the file that is not as announced."""
@@ -43,3 +45,9 @@ class Report:
         self.difference_count += 1
         if len(self.differences) < self.show:
             self.differences.append(Difference(entry, what, str(expected), str(found)))
+
+    def compare(self, entry: str | None, kind: str, expected: bytes, found: bytes) -> None:
+        """Note in which field a record differs from what it should be, if it does."""
+        if expected != found:
+            difference = first_difference(kind, expected, found, entry)
+            self.add(entry, f"{kind}, {difference.field}", difference.expected, difference.found)

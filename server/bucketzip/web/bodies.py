@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from bucketzip.errors import InvalidRequest, RequestTimeout, UnsupportedEncoding
 from bucketzip.web import keys
+from bucketzip.wording import mistake
 
 MAX_KEY = 255
 SHOWN = 20
@@ -70,7 +71,7 @@ def _refused(error: ValidationError, model: type[BaseModel], whole: str, part: s
         where = ".".join(map(str, location)) or whole
         if kind == "extra_forbidden":
             return f"{where}: unknown {part}" + (f" (known: {known})" if len(location) == 1 else "")
-        return f"{where}: {message}"
+        return f"{where}: {mistake(message)}"
 
     mistakes = error.errors(include_url=False, include_context=False, include_input=False)
     told = [said(each["loc"], each["msg"], each["type"])[:MAX_TOLD] for each in mistakes[:SHOWN]]

@@ -110,7 +110,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         kind = _HTTP_ERRORS.get(error.status)
         if kind is None:
             raise
-        ours: BucketzipError = kind(None if kind is not RequestTooLarge else "the request body is over 1 MiB")
+        ours = kind()
         response = error_response(ours, request)
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]

@@ -15,6 +15,18 @@ export async function call(method, path, options) {
 	}
 }
 
+// POSTs to the path. The same again, where no answer came, is not done twice.
+export function poster(path) {
+	let last, key;
+	return async (body) => {
+		if (JSON.stringify(body) !== last) key = crypto.getRandomValues(new Uint32Array(4)).join("-");
+		last = JSON.stringify(body);
+		const answer = await call("POST", path, { body, headers: { "Idempotency-Key": key } });
+		last = null;
+		return answer;
+	};
+}
+
 // A page of the `objects` or `totals` below a prefix; `path` is `bucket/prefix`.
 export function below(path, what, after, signal, limit = {}) {
 	const [bucket, prefix] = path.split(/\/(.*)/s);
@@ -24,7 +36,7 @@ export function below(path, what, after, signal, limit = {}) {
 
 // A link as the server told it, by the address that this page came by: it may know another one of its own.
 export function nearby(url) {
-	return url.replace(/^.*?\/(?=[dr]\/)/, "");
+	return url.replace(/^.*\/(?=[dr]\/)/, "");
 }
 
 // For as long as the view of `signal` is shown, and somebody looks.

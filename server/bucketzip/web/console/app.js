@@ -13,27 +13,30 @@ const main = document.getElementById("main");
 const VIEWS = { archives, links, server };
 let leaving = null;
 
-// A view gives its title and element, and ends what it began when its signal is aborted.
+// A view gives its element, and ends what it began when its signal is aborted.
 function route() {
-	const [, name, path] = location.hash.match(/^#\/([^/]*)\/?(.*)$/s) ?? [];
-	if (name === "s3" && path) return ["browse", folder, path.split("/").map(decodeURIComponent).join("/")];
-	return VIEWS[name] ? [name, VIEWS[name]] : ["browse", buckets];
+	const [, name, path] = location.hash.match(/^#\/([^/]*)\/?(.*?)\/?$/s) ?? [];
+	if (name === "s3" && path) {
+		const place = path.split("/").map(decodeURIComponent).join("/");
+		return ["#/", (signal) => folder(`${place}/`, signal)];
+	}
+	return VIEWS[name] ? [`#/${name}`, VIEWS[name]] : ["#/", buckets];
 }
 
 function show() {
 	const isFirst = leaving === null;
 	leaving?.abort();
 	leaving = new AbortController();
-	const [section, view, path] = route();
-	const [title, element] = view(path, leaving.signal);
-	document.title = `${title} · bucketzip`;
-	document.body.dataset.section = section;
+	const [section, view] = route();
+	const element = view(leaving.signal);
+	const heading = element.querySelector("h1");
+	document.title = `${heading.textContent} · bucketzip`;
 	for (const link of document.querySelectorAll("#sections a")) {
-		link.ariaCurrent = link.dataset.section === section ? "page" : null;
+		link.ariaCurrent = link.hash === section ? "page" : null;
 	}
 	main.replaceChildren(element);
 	scrollTo(0, 0);
-	if (!isFirst) element.querySelector("h1").focus(); // a screen reader then tells where it is
+	if (!isFirst) heading.focus(); // a screen reader then tells where it is
 }
 
 async function start() {

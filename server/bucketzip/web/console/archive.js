@@ -1,12 +1,12 @@
 // Asking for an archive in a bucket: a job of the server.
 
-import { call } from "./api.js";
-import { asking, choice, compression, field, once, onMissing, show } from "./dialog.js";
-import { h, toast } from "./dom.js";
+import { call, poster } from "./api.js";
+import { asking, choice, field, options, show } from "./dialog.js";
+import { announce, button, h } from "./dom.js";
 import { selection } from "./selection.js";
 
 export function archiveDialog() {
-	const headers = once();
+	const post = poster("archives");
 	const [first] = selection.marks.keys();
 	const bucket = h("input", { name: "bucket", value: first.split("/")[0], list: "known", required: "" });
 	const key = h("input", { name: "key", value: `${selection.name}.zip`, required: "" });
@@ -14,10 +14,7 @@ export function archiveDialog() {
 	const suggest = ({ buckets }) => known.append(...buckets.map(({ name: value }) => h("option", { value })));
 	call("GET", "buckets").then(suggest, () => {}); // names can be typed, too
 	return show("Archive to a bucket", (close) => {
-		return asking(
-			"Archive",
-			close,
-			ask,
+		const form = [
 			field("Bucket", bucket),
 			field("Key", key, "Where the archive is put, such as archives/2026.zip"),
 			choice("An object that is there already", "if_exists", [
@@ -25,16 +22,15 @@ export function archiveDialog() {
 				["rename", "Take another name", "With “ (2)” at its end"],
 				["replace", "Replace it", "Once the new one is complete"],
 			]),
-			compression(),
-			onMissing(),
+			...options(),
 			known,
-		);
+		];
+		return asking(ask, form, h("button.primary", "Archive"), button("Cancel", () => close()));
 
 		async function ask({ bucket: name, key: path, ...fields }) {
-			const body = { ...fields, destination: `s3://${name}/${path}`, sources: selection.sources() };
-			await call("POST", "archives", { body, headers: headers(body) });
+			await post({ ...fields, destination: `s3://${name}/${path}`, sources: selection.sources() });
 			close();
-			toast("The archive is under way");
+			announce("The archive is under way", "check");
 			location.hash = "#/archives";
 		}
 	});

@@ -1,30 +1,26 @@
 // Buckets and folders, to choose from.
 
 import { below, call } from "./api.js";
-import { announce, button, empty, h, heading, problem, skeleton } from "./dom.js";
+import { announce, button, empty, h, heading, loading, once, view } from "./dom.js";
 import { count, lastPart } from "./format.js";
 import { folderAddress, Table } from "./table.js";
 
 const PAGE = 1000; // as S3 lists them
 const TYPING_MILLISECONDS = 250;
 
-export function buckets(_, signal) {
+export function buckets(signal) {
 	const content = h("div");
+	const [place, load] = loading(list, signal);
 	load();
-	return ["Buckets", h("section", heading("Buckets"), content)];
+	return view("Buckets", place, content);
 
-	async function load() {
-		content.replaceChildren(skeleton());
-		try {
-			const { buckets: found, complete, detail } = await call("GET", "buckets", { signal });
-			const table = new Table("Buckets", "Created", signal);
-			table.add(found.map(({ name, created_at: time }) => ({ path: `${name}/`, name, glyph: "bucket", time })));
-			const none = empty("bucket", "No bucket to be seen", detail ?? "The role of this server lists none.");
-			content.replaceChildren(found.length ? table.element : none);
-			if (!complete) content.append(byName(found.length && detail));
-		} catch (error) {
-			if (!signal.aborted) content.replaceChildren(problem(error, load));
-		}
+	async function list() {
+		const { buckets: found, complete, detail } = await call("GET", "buckets", { signal });
+		const table = new Table("Buckets", "Created", signal);
+		table.add(found.map(({ name, created_at: time }) => ({ path: `${name}/`, name, glyph: "bucket", time })));
+		const none = empty("bucket", "No bucket to be seen", detail ?? "The role of this server lists none.");
+		content.append(found.length ? table.element : none);
+		if (!complete) content.append(byName(found.length ? detail : null));
 	}
 }
 
@@ -35,7 +31,7 @@ function byName(detail) {
 		location.hash = folderAddress(`${name.value.trim()}/`);
 	};
 	return h(
-		"form.by-name",
+		"form.field.by-name",
 		{ onsubmit },
 		detail && h("p.quiet", detail),
 		h("label", { for: "bucket" }, "Open a bucket by its name"),
@@ -47,69 +43,59 @@ export function folder(path, signal) {
 	const content = h("div");
 	const label = "Names that begin with";
 	const start = h("input", { type: "search", placeholder: `${label} …`, "aria-label": label, oninput });
-	let loading = new AbortController();
+	const bar = h("div.bar", heading(lastPart(path)), start, button("Refresh", list));
+	let leaving = new AbortController();
 	let typing;
-	signal.addEventListener("abort", () => loading.abort());
-	load();
-	const bar = h("div.bar", heading(lastPart(path)), start, button("Refresh", load));
-	return [lastPart(path), h("section", crumbs(path), bar, content)];
+	signal.addEventListener("abort", () => leaving.abort());
+	list();
+	return h("section", crumbs(path), bar, content);
 
 	function oninput() {
 		clearTimeout(typing);
-		typing = setTimeout(load, TYPING_MILLISECONDS);
+		typing = setTimeout(list, TYPING_MILLISECONDS);
 	}
 
-	function load() {
-		loading.abort();
-		loading = new AbortController();
-		listing(path, start.value, content, loading.signal);
+	function list() {
+		leaving.abort();
+		leaving = new AbortController();
+		content.replaceChildren(...listing(path, start.value, leaving.signal));
 	}
 }
 
-// Fills `content` with the folder, a page whenever the end of those before comes into sight.
-function listing(path, start, content, signal) {
+// What shows the folder, a page more whenever the end of those before comes into sight.
+function listing(path, start, signal) {
 	const [bucket] = path.split("/", 1);
 	const inBucket = (key) => `${bucket}/${key}`;
 	const table = new Table(lastPart(path), "Changed", signal, start ? null : path);
+	const none = empty("folder", start ? `Nothing here begins with “${start}”` : "This folder is empty");
 	const shown = h("p.quiet.shown");
-	const next = button("Show more", more, { class: "more" });
-	const sight = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && more(), { rootMargin: "800px" });
-	signal.addEventListener("abort", () => sight.disconnect());
+	const more = button("Show more", () => once(more, load), { class: "more" });
+	const sight = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && more.click(), { rootMargin: "800px" });
+	const [place, load] = loading(add, signal);
+	const parts = [table.element, none, shown, more];
 	let after;
-	content.replaceChildren(skeleton());
-	more();
+	for (const part of parts) part.hidden = true;
+	signal.addEventListener("abort", () => sight.disconnect());
+	more.click();
+	return [...parts, place];
 
-	async function more() {
+	async function add() {
 		sight.disconnect();
-		next.disabled = true;
-		try {
-			const page = await below(path + start, "objects", after, signal, { limit: PAGE });
-			after = page.next;
-			table.add([
-				...page.folders.map((key) => ({ path: inBucket(key), name: lastPart(key), glyph: "folder" })),
-				...page.objects.map(({ key, bytes, modified: time, storage_class: kept }) => {
-					return { path: inBucket(key), name: inBucket(key).slice(path.length), glyph: "file", bytes, time, kept };
-				}),
-			]);
-			show();
-		} catch (error) {
-			if (!signal.aborted) content.replaceChildren(...(after ? [table.element] : []), problem(error, more));
-		}
-		next.disabled = false;
-	}
-
-	function show() {
+		const page = await below(path + start, "objects", after, signal, { limit: PAGE });
+		after = page.next;
+		table.add([
+			...page.folders.map((key) => ({ path: inBucket(key), name: lastPart(key), glyph: "folder" })),
+			...page.objects.map(({ key, bytes, modified: time, storage_class: kept }) => {
+				return { path: inBucket(key), name: inBucket(key).slice(path.length), glyph: "file", bytes, time, kept };
+			}),
+		]);
 		const { length } = table.rows;
 		shown.textContent = `${count(length, "item")}${after ? ", and there are more" : ""}`;
 		announce(shown.textContent);
-		const nothing = start ? `Nothing here begins with “${start}”` : "This folder is empty";
-		if (!length && !after) content.replaceChildren(empty("folder", nothing));
-		else if (!table.element.isConnected || !shown.isConnected) content.replaceChildren(table.element, shown);
-		if (!after) next.remove();
-		else {
-			content.append(next);
-			sight.observe(next);
-		}
+		none.hidden = length > 0 || after;
+		table.element.hidden = shown.hidden = !none.hidden;
+		more.hidden = !after;
+		sight.observe(more); // even if it still is in sight, this tells
 	}
 }
 

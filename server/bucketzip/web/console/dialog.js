@@ -1,41 +1,51 @@
-// Dialogs: the browser’s own, so focus stays within and Escape closes.
+// Dialogs: the browser’s own, so focus stays within.
 
-import { call } from "./api.js";
-import { button, failure, h, toast } from "./dom.js";
+import { button, h, once, problem } from "./dom.js";
 
+const live = document.getElementById("live");
 let numbers = 0;
 
-// Shows a dialog with what `fill(close)` gives. Returns what `close` was called with, or undefined.
-export function show(title, fill) {
+// Shows a dialog with what `fill(close)` gives. Returns what `close` was called with, or undefined where the user left it,
+// if they may.
+export function show(title, fill, { mayLeave = true, ...attributes } = {}) {
 	return new Promise((resolve) => {
 		const id = `dialog-${(numbers += 1)}`;
-		const close = (value) => {
-			resolve(value);
-			dialog.close();
-		};
-		const closing = button("", () => close(), { class: "plain", glyph: "close", "aria-label": "Close" });
-		const dialog = h("dialog", { "aria-labelledby": id }, h("header", h("h2", { id }, title), closing), fill(close));
-		dialog.addEventListener("close", () => {
-			dialog.remove();
-			resolve();
-		});
+		const leave = mayLeave && button("", () => close(), { class: "plain", glyph: "close", "aria-label": "Close" });
+		const heading = h("h2", { id, tabindex: "-1" }, title);
+		const dialog = h("dialog", { "aria-labelledby": id, ...attributes }, h("header", heading, leave), fill(close));
+		dialog.addEventListener("cancel", (event) => mayLeave || event.preventDefault());
+		// A browser closes it at the second Escape, whatever a page says.
+		dialog.addEventListener("close", () => (mayLeave ? close() : dialog.isConnected && open()));
 		document.body.append(dialog);
-		dialog.showModal();
+		open();
+
+		function open() {
+			dialog.showModal();
+			dialog.append(live); // what is outside is not told
+			(dialog.querySelector("[autofocus]") ?? heading).focus();
+		}
+
+		function close(value) {
+			dialog.close();
+			dialog.remove();
+			(document.querySelector("dialog") ?? document.body).append(live);
+			resolve(value);
+		}
 	});
 }
 
-// Ends what is at `path`, if the user does want it; what the server then tells of it, else undefined.
-export async function end(path, title, text, action) {
-	const sure = await show(title, (close) => {
-		const no = button("Leave it", () => close(false), { autofocus: "" });
-		return h("div", h("p", text), h("div.actions", no, button(action, () => close(true), { class: "danger" })));
+// Ends something, if the user does want it. Returns what `ending` does.
+export const end = (title, text, action, ending) =>
+	show(title, (close) => {
+		const leave = button("Leave it", () => close(), { autofocus: "" });
+		return asking(async () => close(await ending()), [h("p", text)], h("button.danger", action), leave);
 	});
-	return sure ? call("DELETE", path).catch((error) => toast(error.message, "alert")) : undefined;
-}
 
 export function field(label, control, hint) {
-	control.id = `field-${(numbers += 1)}`;
-	return h("div.field", h("label", { for: control.id }, label), control, hint && h("p.quiet", hint));
+	const id = `field-${(numbers += 1)}`;
+	control.id = id;
+	if (hint) control.setAttribute("aria-describedby", `${id}-hint`);
+	return h("div.field", h("label", { for: id }, label), control, hint && h("p.quiet", { id: `${id}-hint` }, hint));
 }
 
 // One of several [value, label, hint], the first of which is chosen.
@@ -44,45 +54,36 @@ export const choice = (legend, name, options) =>
 		"fieldset",
 		h("legend", legend),
 		options.map(([value, label, hint], index) => {
-			const box = h("input", { type: "radio", name, value, checked: index === 0 });
+			const box = h("input", { type: "radio", name, value, checked: index === 0 && "" });
 			return h("label.option", box, h("span", label, hint && h("span.quiet", hint)));
 		}),
 	);
 
-// A form: `ask` gets its fields, and what that throws is told above the buttons.
-export function asking(label, close, ask, ...fields) {
-	const failed = h("div");
-	const submit = h("button.primary", label);
-	return h("form", { onsubmit }, fields, failed, h("div.actions", button("Cancel", () => close()), submit));
-
-	async function onsubmit(event) {
-		event.preventDefault();
-		failed.replaceChildren();
-		submit.disabled = true;
-		await ask(Object.fromEntries(new FormData(event.target))).catch((error) => failed.append(failure(error)));
-		submit.disabled = false;
-	}
-}
-
-// What both kinds of archive can be asked for.
-export const compression = () =>
+// What a download and an archive in a bucket can both be asked for.
+export const options = () => [
 	choice("Compression", "compression", [
 		["store", "None", "Exact length; goes on where it broke"],
 		["auto", "Where worth it", "Text shrinks, photos stay as they are"],
 		["deflate", "Everything", "Smallest, and the most work"],
-	]);
-export const onMissing = () =>
+	]),
 	choice("An object that cannot be read", "on_missing", [
 		["fail", "Stop and tell me", "All of it, or nothing"],
 		["skip", "Leave it out", "MISSING.txt inside lists it"],
-	]);
+	]),
+];
 
-// The same headers for the same request: where its answer was lost, it is not done twice.
-export function once() {
-	let last, key;
-	return (body) => {
-		if (JSON.stringify(body) !== last) key = crypto.getRandomValues(new Uint32Array(4)).join("-");
-		last = JSON.stringify(body);
-		return { "Idempotency-Key": key };
-	};
+// A form: `ask` gets its fields, and what that throws is told above the buttons.
+export function asking(ask, fields, submit, ...others) {
+	const failed = h("div");
+	return h("form", { onsubmit }, fields, failed, h("div.actions", others, submit));
+
+	function onsubmit(event) {
+		event.preventDefault();
+		const given = Object.fromEntries(new FormData(event.target));
+		once(submit, async () => {
+			failed.replaceChildren();
+			await ask(given).catch((error) => failed.append(problem(error)));
+			failed.scrollIntoView({ block: "nearest" });
+		});
+	}
 }

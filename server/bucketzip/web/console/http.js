@@ -6,17 +6,10 @@ const UNREACHABLE = {
 };
 
 export class ApiError extends Error {
-	constructor({ error, detail, request_id: requestId }, status) {
+	constructor({ error: code, detail, request_id: requestId }, status) {
 		super(detail);
-		this.code = error;
-		this.status = status;
-		this.requestId = requestId;
-	}
-
-	// `no_such_bucket` is read as "No such bucket".
-	get title() {
-		const words = this.code.replaceAll("_", " ").replace(/^s3\b/, "S3");
-		return words[0].toUpperCase() + words.slice(1);
+		const title = code.replaceAll("_", " ").replace(/^s3\b|^./, (start) => start.toUpperCase());
+		Object.assign(this, { title, status, requestId });
 	}
 }
 

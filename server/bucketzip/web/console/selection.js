@@ -7,13 +7,14 @@ import { lastPart } from "./format.js";
 const COUNTED_AT_ONCE = 3;
 
 class Selection extends EventTarget {
-	// By path: {path, on, entries, bytes, counting, error, ending}; `ending` is an AbortController.
+	// By path: {path, on, entries, bytes, counting, error}.
 	marks = new Map();
 	#waiting = [];
-	#active = 0;
+	#counters = 0;
 
 	has(path) {
-		return (this.marks.get(path) ?? this.#above(path))?.on ?? false;
+		const nearest = [path, ...above(path)].find((each) => this.marks.has(each));
+		return this.marks.get(nearest)?.on ?? false;
 	}
 
 	// The folders that are chosen in part.
@@ -29,14 +30,14 @@ class Selection extends EventTarget {
 	set(items, on) {
 		for (const { path, bytes = 0 } of items) {
 			const within = isFolder(path) ? [...this.marks.keys()].filter((other) => other.startsWith(path)) : [path];
-			within.forEach((other) => this.#drop(other));
-			if ((this.#above(path)?.on ?? false) !== on) this.#mark(path, on, bytes);
+			within.forEach((other) => this.marks.delete(other));
+			if (this.has(path) !== on) this.#mark(path, on, bytes);
 		}
 		this.dispatchEvent(new Event("marks"));
 	}
 
 	clear() {
-		for (const path of this.marks.keys()) this.#drop(path);
+		this.marks.clear();
 		this.dispatchEvent(new Event("marks"));
 	}
 
@@ -79,43 +80,33 @@ class Selection extends EventTarget {
 		return { url: `s3://${path}`, ...prefix };
 	}
 
-	#above(path) {
-		return this.marks.get(above(path).find((each) => this.marks.has(each)));
-	}
-
-	#drop(path) {
-		this.marks.get(path)?.ending.abort();
-		this.marks.delete(path);
-	}
-
 	#mark(path, on, bytes) {
 		const counting = isFolder(path);
-		const mark = { path, on, entries: counting ? 0 : 1, bytes, counting, error: null, ending: new AbortController() };
+		const mark = { path, on, entries: counting ? 0 : 1, bytes, counting, error: null };
 		this.marks.set(path, mark);
 		if (counting) this.#waiting.push(mark);
-		this.#countNext();
+		if (this.#counters < COUNTED_AT_ONCE) this.#countAll();
 	}
 
-	async #countNext() {
-		if (this.#active === COUNTED_AT_ONCE || !this.#waiting.length) return;
-		const mark = this.#waiting.shift();
-		this.#active += 1;
-		await this.#count(mark).catch((error) => Object.assign(mark, { error }));
-		mark.counting = false;
-		this.dispatchEvent(new Event("totals"));
-		this.#active -= 1;
-		this.#countNext();
+	async #countAll() {
+		this.#counters += 1;
+		for (let mark; (mark = this.#waiting.shift()); ) {
+			await this.#count(mark).catch((error) => Object.assign(mark, { error, counting: false }));
+			this.dispatchEvent(new Event("totals"));
+		}
+		this.#counters -= 1;
 	}
 
 	async #count(mark) {
 		let after;
-		do {
-			const page = await below(mark.path, "totals", after, mark.ending.signal);
+		while (mark.counting && this.marks.get(mark.path) === mark) { // else it was taken back
+			const page = await below(mark.path, "totals", after);
 			mark.entries += page.entries;
 			mark.bytes += page.bytes;
+			mark.counting = Boolean(page.next);
 			after = page.next;
 			this.dispatchEvent(new Event("totals"));
-		} while (after);
+		}
 	}
 }
 

@@ -1,36 +1,33 @@
 // How the server is: what it reads with, where, and how much of it is in use.
 
 import { call, repeat } from "./api.js";
-import { facts, h, heading, icon, problem, skeleton } from "./dom.js";
+import { facts, h, icon, loading, problem, refresh, view } from "./dom.js";
 import { bytes, date, duration, number } from "./format.js";
 import { send } from "./http.js";
 
 const LOOK_SECONDS = 5;
 
-export function server(_, signal) {
-	const content = h("div", skeleton(3));
+export function server(signal) {
+	const state = h("div");
+	const panels = h("div.panels");
+	const [place, load] = loading(look, signal);
 	load();
 	repeat(LOOK_SECONDS, load, signal);
-	return ["Server", h("section", heading("Server"), content)];
+	return view("Server", place, state, panels);
 
-	async function load() {
-		try {
-			const told = await call("GET", "system", { signal });
-			const trouble = await send("GET", "readyz", { signal }).catch((error) => error);
-			const ready = trouble instanceof Error ? problem(trouble) : h("p.ready", icon("check"), " Ready to serve");
-			content.replaceChildren(ready, panels(told));
-		} catch (error) {
-			if (!signal.aborted) content.replaceChildren(problem(error, load));
-		}
+	async function look() {
+		const told = await call("GET", "system", { signal });
+		const trouble = await send("GET", "readyz", { signal }).catch((error) => error);
+		const { title, message } = trouble; // each time it is another request
+		refresh(state, [message ? problem({ title, message }) : h("p.ready", icon("check"), " Ready to serve")]);
+		refresh(panels, panelsOf(told));
 	}
 }
 
-function panels({ credentials, budget, jobs, downloads, probes, state: disk, ...told }) {
-	const states = ["queued", "planning", "running", "finishing"].filter((state) => jobs[state]);
-	const active = states.map((state) => `${number(jobs[state])} ${state}`);
+function panelsOf({ credentials, budget, jobs, downloads, probes, state: disk, ...told }) {
+	const now = ["queued", "planning", "running", "finishing"].filter((each) => jobs[each]);
 	const { bytes: max, used_bytes: value } = budget;
-	return h(
-		"div.panels",
+	return [
 		panel("Reads with", [
 			["Credentials", credentials.source ?? "none"],
 			["As", credentials.principal],
@@ -41,10 +38,9 @@ function panels({ credentials, budget, jobs, downloads, probes, state: disk, ...
 		]),
 		panel("At work", [
 			["Downloads now", number(downloads.active)],
-			["Archives now", active.join(", ") || "none"],
+			["Archives now", now.map((each) => `${number(jobs[each])} ${each}`).join(", ") || "none"],
 			["Archives done", `${number(jobs.succeeded)} succeeded, ${number(jobs.failed)} failed`],
-			["Memory in use", `${bytes(value)} of ${bytes(max)}`],
-			["\u00a0", h("meter", { max, value, "aria-label": "Memory in use" })],
+			["Memory in use", [`${bytes(value)} of ${bytes(max)}`, h("meter", { max, value, "aria-label": "Memory in use" })]],
 		]),
 		panel("Machine", [
 			["bucketzip", told.version],
@@ -54,7 +50,7 @@ function panels({ credentials, budget, jobs, downloads, probes, state: disk, ...
 			["Disk left", bytes(disk.bytes_free)],
 		]),
 		h("section.card", h("h2", "Copies inside S3"), h("ul", probes.map(probe)), h("p.quiet", "A bucket is tried by its first archive.")),
-	);
+	];
 }
 
 const panel = (title, pairs) => h("section.card", h("h2", title), facts(pairs));

@@ -7,21 +7,21 @@ import { selection } from "./selection.js";
 export const folderAddress = (path) => `#/s3/${path.split("/").map(encodeURIComponent).join("/")}`;
 
 // Roles are written out: as a grid, a table would be none to some screen readers.
-const cell = (kind, ...children) => h(`td.${kind}`, { role: "cell" }, children);
-const column = (kind, ...children) => h(`th.${kind}`, { role: "columnheader", scope: "col" }, children);
+const cell = (kind, content, role = "cell") => h(`td.${kind}`, { role }, content);
+const column = (kind, content) => cell(kind, content, "columnheader");
 
 export class Table {
 	rows = [];
-	#all = null;
+	#all = [];
 	#last = null;
 
 	// The box in the head stands for the path `all`, if any.
 	constructor(label, time, signal, all = null) {
-		if (all) this.#all = { item: { path: all }, box: this.#box("all of this folder", () => selection.toggle(all)) };
-		const pick = this.#all?.box ?? h("span.unseen", "Chosen");
+		if (all) this.#all = [{ item: { path: all }, box: this.#box("all of this folder", () => selection.toggle(all)) }];
+		const pick = this.#all[0]?.box ?? h("span.unseen", "Chosen");
 		const columns = [column("pick", pick), column("name", "Name"), column("size", "Size"), column("time", time)];
 		const top = h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns));
-		this.element = h("table.list", { role: "table", "aria-label": label }, top);
+		this.element = h("table", { role: "table", "aria-label": label }, top);
 		selection.addEventListener("marks", () => this.#refresh(this.rows), { signal });
 	}
 
@@ -37,7 +37,7 @@ export class Table {
 
 	#refresh(rows) {
 		const { mixed } = selection;
-		for (const { item, box } of this.#all ? [this.#all, ...rows] : rows) {
+		for (const { item, box } of [...this.#all, ...rows]) {
 			box.indeterminate = mixed.has(item.path);
 			box.checked = !box.indeterminate && selection.has(item.path);
 		}
@@ -52,16 +52,16 @@ export class Table {
 		const isFolder = path.endsWith("/");
 		const onclick = (event) => this.#pick(index, event.shiftKey);
 		const box = this.#box(isFolder ? `all of ${name}` : name, onclick);
+		const shown = [
+			icon(glyph),
+			isFolder ? h("a", { href: folderAddress(path) }, name) : h("span.label", { onclick }, name),
+			kept && kept !== "STANDARD" && h("span.chip.warn", kept),
+		];
 		const element = h(
 			"tr",
 			{ role: "row" },
 			cell("pick", box),
-			cell(
-				"name",
-				icon(glyph),
-				isFolder ? h("a", { href: folderAddress(path) }, name) : h("span.label", { onclick }, name),
-				kept && kept !== "STANDARD" && h("span.tag", kept),
-			),
+			cell("name", shown, "rowheader"),
 			cell("size", !isFolder && bytes(size)),
 			cell("time", time && date(time)),
 		);

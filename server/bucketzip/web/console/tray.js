@@ -1,21 +1,23 @@
 // What is chosen so far, below the folders, and what to do with it.
 
 import { archiveDialog } from "./archive.js";
-import { announce, button, h } from "./dom.js";
+import { announce, button, h, refresh } from "./dom.js";
 import { downloadDialog } from "./download.js";
-import { bytes, count } from "./format.js";
+import { bytes, count, number } from "./format.js";
 import { selection } from "./selection.js";
 
+const MOST_NAMED = 200;
 const SETTLED_MILLISECONDS = 800;
 
 export function tray() {
 	const size = h("strong");
 	const state = h("span.quiet");
-	const list = h("ul");
+	const list = h("ul", { tabindex: "-1" });
+	const details = h("details", { ontoggle: name }, h("summary", size, state), list);
 	const element = h(
 		"section.tray",
 		{ "aria-label": "Chosen", hidden: "" },
-		h("details", h("summary", size, state), list),
+		details,
 		button("Clear", () => selection.clear(), { class: "plain" }),
 		button("Archive to…", archiveDialog, { glyph: "archive" }),
 		button("Download", downloadDialog, { class: "primary", glyph: "download" }),
@@ -26,15 +28,22 @@ export function tray() {
 	return element;
 
 	function showMarks() {
+		if (!selection.marks.size && element.contains(document.activeElement)) document.querySelector("h1").focus();
 		element.hidden = !selection.marks.size;
-		list.replaceChildren(...[...selection.marks.values()].map(item));
+		name();
 		showTotals();
+	}
+
+	function name() {
+		const marks = details.open ? [...selection.marks.values()] : [];
+		const rest = marks.length > MOST_NAMED && h("li.quiet", `and ${number(marks.length - MOST_NAMED)} more`);
+		refresh(list, [...marks.slice(0, MOST_NAMED).map(item), rest]);
 	}
 
 	function item({ path, on }) {
 		const label = { class: "plain", glyph: "close", "aria-label": `Take back s3://${path}` };
-		const name = h("span.path", `s3://${path}`);
-		return h("li", !on && h("span.tag", "without"), name, button("", () => selection.toggle(path), label));
+		const text = h("span.path", `s3://${path}`);
+		return h("li", !on && h("span.chip.warn", "without"), text, button("", () => selection.toggle(path), label));
 	}
 
 	function showTotals() {

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from bucketzip import wording
 from bucketzip.errors import BucketzipError, InvalidRequest, OverLimit
 from bucketzip.plan.request import DAY_SECONDS, ArchiveRequest, DownloadRequest, KeyCredentials, parse_destination
 from bucketzip.web.s3zipper import paths
@@ -132,7 +133,7 @@ def _checked(model: type[M], values: Mapping[str, object]) -> M:
 
 
 def _said(mistake: ErrorDetails) -> str:
-    return f"{_called(mistake['loc'])}: {mistake['msg'].removeprefix('Value error, ')}"
+    return f"{_called(mistake['loc'])}: {wording.mistake(mistake['msg'])}"
 
 
 def _called(location: tuple[int | str, ...]) -> str:
