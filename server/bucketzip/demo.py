@@ -39,7 +39,7 @@ SMALL_SHARE = 8
 """One of so many files is taken then."""
 DOCUMENTS = 400
 UPLOADS_AT_ONCE = 16
-START_SECONDS = 60
+START_SECONDS = 120
 PLAN_POLL_SECONDS = 0.5
 PREFIX = "handover/"
 

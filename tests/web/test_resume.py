@@ -70,6 +70,7 @@ async def test_crcs_are_kept_through_a_restart(stub: LyingS3, tmp_path: Path, mo
     async with serving(environment, tmp_path, monkeypatch) as server:
         url = await server.link("s3://stub/")
         whole = await server.fetch(url)
+        await server.idle()  # what was learned is written when the download has ended
     stub.requests.clear()
     async with serving(environment, tmp_path, monkeypatch) as server:
         url = server.base + url[url.index("/d/") :]
