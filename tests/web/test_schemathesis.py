@@ -65,6 +65,9 @@ parameters = {{ id = "{id}" }}
 """
 
 
+IN_DOWNLOADS_AND_BUCKETS = ("--include-tag", "Downloads", "--include-tag", "Buckets")
+
+
 def as_set_up_here() -> dict[str, Any]:
     """The description, but for what it says that only other settings allow."""
     described = description()
@@ -73,10 +76,11 @@ def as_set_up_here() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "which",  # in two parts, for the time that a test may take
+    "which",  # in parts, for the time that a test may take
     [
         pytest.param(["--include-operation-id", "createDownload"], id="createDownload"),
-        pytest.param(["--exclude-operation-id", "createDownload"], id="the rest"),
+        pytest.param([*IN_DOWNLOADS_AND_BUCKETS, "--exclude-operation-id", "createDownload"], id="Downloads, Buckets"),
+        pytest.param(["--exclude-tag", "Downloads", "--exclude-tag", "Buckets"], id="the rest"),
     ],
 )
 async def test_it_finds_nothing(
