@@ -5,6 +5,7 @@ import { cardView } from "./cards.js";
 import { end } from "./dialog.js";
 import { announce, button, facts, h, head, icon, refresh, tellError, trouble } from "./dom.js";
 import { copying, downloading } from "./download.js";
+import { follow, isFollowed, leave, leaveAll } from "./events.js";
 import { ago, bytes, count, date, duration, lastPart, number, percent } from "./format.js";
 import { Sparkline } from "./sparkline.js";
 
@@ -12,6 +13,7 @@ const OVER = ["succeeded", "failed", "cancelled"];
 const ANNOUNCED_PERCENT = 25;
 
 export function archives(signal) {
+	signal.addEventListener("abort", leaveAll);
 	const how = " and press “Archive to…”. You can watch it here.";
 	return cardView("Archives", "archives", card, "archive", how, signal);
 }
@@ -26,8 +28,15 @@ function card() {
 	let job, state, isOver, name, quarter;
 	return { element: h("li.card", { tabindex: "-1" }, top, running, numbers, more), update };
 
+	// What a look at all of them tells is older than what its own events do.
 	function update(now) {
+		if (!isFollowed(now.id)) hear(now);
+		if (!isOver) follow(now.id, hear);
+	}
+
+	function hear(now) {
 		if (!isOver) take(now); // what comes after that was told late
+		if (isOver) leave(now.id);
 		refresh(numbers, isOver ? outcome(job) : progress());
 	}
 
@@ -78,7 +87,7 @@ function card() {
 		const text = `${name} is not finished, and nothing of it stays in the bucket.`;
 		const ending = () => call("DELETE", `archives/${job.id}`);
 		const now = await end("Cancel this archive?", text, "Cancel the archive", ending);
-		if (now) update(now);
+		if (now) hear(now);
 	}
 }
 
