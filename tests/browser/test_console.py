@@ -16,7 +16,7 @@ from tests.jobs.archiving import KEY, Moment, assert_nothing_left, fill, sends, 
 from tests.readers.tree import tool
 from tests.web.serving import Server
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MIB = 1 << 20
 MANY = 10_000

@@ -14,7 +14,7 @@ from tests.faults.lying_s3 import LyingS3, does, lists
 from tests.jobs.archiving import Client, Moment, fill, sends
 from tests.web.serving import Server, serving, stub_environment
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MIB = 1 << 20
 LONG = "a name that is as long as names of cameras are_DSC_40021_final (2).jpg"
