@@ -638,7 +638,7 @@ async def test_a_download_is_checked_and_gone_on_with(
     path.write_bytes(whole[:MIB])
     status, out, _ = await told(capsys, path, "--manifest", url)
     assert status == 1
-    assert f"has {MIB} of {len(whole)} bytes" in out
+    assert f"has {MIB:,} of {len(whole):,} bytes" in out
     command = shlex.split(out.partition("continue the download with ")[2])
     assert command[0] == "curl"
     await curl(*command[1:])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bucketzip.errors import BucketzipError, NoCredentials, S3Error, Unsupported
+from bucketzip.errors import BucketzipError, NoCredentials, S3Refused, Unsupported
 from bucketzip.s3.client import open_s3, tls_context
 from bucketzip.s3.credentials import CredentialKeeper
 from bucketzip.s3.listing import S3Catalog
@@ -241,6 +241,6 @@ async def test_a_bucket_elsewhere_is_found(status: int, code: str) -> None:
 async def test_a_bucket_that_is_never_found() -> None:
     async with LyingS3({"key": b"data"}) as stub, reading(of_stub(stub), tries=2) as reader:
         stub.on(gets(), lambda asked, honest: error(400, "AuthorizationHeaderMalformed"))
-        message = await fails_with(S3Error, reader.start(stubbed(stub, "key")).right())
+        message = await fails_with(S3Refused, reader.start(stubbed(stub, "key")).right())
         assert message.startswith("s3://stub/key: S3 says AuthorizationHeaderMalformed")
         assert len([asked for asked in stub.requests if asked.method == "GET"]) == 3

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import IO
 
 from tests.servers.s3_server import RunningServer
 
@@ -23,18 +24,21 @@ def shared(directory: Path, running: Running) -> Iterator[RunningServer]:
     directory.mkdir(exist_ok=True)
     told = directory / "server.json"
     with ExitStack() as cleanup:
-        lock = cleanup.enter_context((directory / "lock").open("w"))
-        fcntl.flock(lock, fcntl.LOCK_SH)  # held by each user
-        if not told.exists():
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not told.exists():  # nobody was quicker
-                server = cleanup.enter_context(running(Path(tempfile.mkdtemp(dir=directory))))
-                told.write_text(json.dumps(asdict(server)))
+        users = cleanup.enter_context((directory / "users").open("w"))
+        with (directory / "start").open("w") as starting:
+            fcntl.flock(starting, fcntl.LOCK_EX)
+            while True:
+                if not told.exists():
+                    server = cleanup.enter_context(running(Path(tempfile.mkdtemp(dir=directory))))
+                    told.write_text(json.dumps(asdict(server)))
+                    cleanup.callback(_wait_for_all, users, told)
+                fcntl.flock(users, fcntl.LOCK_SH)
+                if told.exists():  # else it has just been ended
+                    break
+            server = RunningServer(**json.loads(told.read_text()))
+        yield server
 
-                def alone() -> None:
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-                    told.unlink()
 
-                cleanup.callback(alone)
-            fcntl.flock(lock, fcntl.LOCK_SH)
-        yield RunningServer(**json.loads(told.read_text()))
+def _wait_for_all(users: IO[str], told: Path) -> None:
+    fcntl.flock(users, fcntl.LOCK_EX)  # held until the server has ended
+    told.unlink()

@@ -74,6 +74,7 @@ _BY_CODE: dict[str, type[BucketzipError]] = {
     "KMS.ThrottlingException": SlowDown,
     "RequestTimeout": S3Unreachable,
     "IncompleteBody": S3Unreachable,
+    "InvalidPart": S3Error,  # it was lost since it was listed, and can be sent again
 } | dict.fromkeys(EXPIRED_CODES, CredentialsExpired)
 
 _BY_STATUS: dict[int, type[BucketzipError]] = {
@@ -126,6 +127,8 @@ def from_s3(
     """
     by_status = _BY_STATUS.get(status, S3Error)
     kind = _BY_CODE.get(code, by_status)
+    if kind is S3Refused and not code:
+        kind = S3Error  # to HEAD, which tells no code: a token has expired, perhaps
     if whose.given and kind is CredentialsExpired:
         kind = KeysExpired
     elif whose.given and code in _KEYS_REFUSED:
