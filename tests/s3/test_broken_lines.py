@@ -133,8 +133,8 @@ async def test_stalls(origin: Origin) -> None:
                 hit_next(proxy, Fault(at, Cut.STALL))
                 stalled_at = proxy.bytes_down + at
                 read = reader.start(origin.things["large"], 0, MIB)
-                await clock.until(lambda: proxy.bytes_down >= stalled_at)  # noqa: B023
-                await clock.run(lambda: reader.retries("stall") == times, idle=lambda: True)  # noqa: B023
+                await clock.until(lambda: proxy.bytes_down >= stalled_at)  # noqa: B023  -- called in this turn alone
+                await clock.run(lambda: reader.retries("stall") == times, idle=lambda: True)  # noqa: B023  -- as above
                 await clock.run(read.ended.is_set, idle=lambda: not reader.in_flight)
                 await read.right()
         assert reader.outcomes("stall") == 2

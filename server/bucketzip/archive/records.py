@@ -16,7 +16,7 @@ LIMIT_32 = 0xFFFF_FFFF
 """A 32-bit field holding this says "see the Zip64 field", so the value itself needs Zip64 too."""
 
 _STORED, _DEFLATED = 0, 8
-_FLAG_DESCRIPTOR = 1 << 3
+FLAG_DESCRIPTOR = 1 << 3  # CRC and sizes stand behind the content
 _FLAG_UTF8 = 1 << 11
 _VERSION_DEFAULT = 20
 _VERSION_ZIP64 = 45
@@ -199,7 +199,7 @@ def _lengths(large: bool, far: bool, stamped: bool, late: bool) -> Lengths:  # n
 
 
 def _flags(name: bytes, *, descriptor: bool) -> int:
-    return (_FLAG_DESCRIPTOR if descriptor else 0) | (0 if name.isascii() else _FLAG_UTF8)
+    return (FLAG_DESCRIPTOR if descriptor else 0) | (0 if name.isascii() else _FLAG_UTF8)
 
 
 def _timestamp(mtime: int) -> bytes:

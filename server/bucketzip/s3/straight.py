@@ -26,7 +26,7 @@ class StraightSession(AIOHTTPSession):
 
 
 @cache
-def _trusting(verify: bool | str) -> ssl.SSLContext:  # noqa: FBT001 - as botocore says it: a file, or the usual authorities
+def _trusting(verify: bool | str) -> ssl.SSLContext:  # noqa: FBT001  -- as botocore says it: a file, or the usual authorities
     """One for all clients of a process: to read all authorities takes 50 ms and a megabyte (measured)."""
     made = AIOHTTPSession(verify)  # type: ignore[arg-type]  # and that it may be a file
-    return made._build_verify_context()  # type: ignore[attr-defined, no-any-return]  # noqa: SLF001
+    return made._build_verify_context()  # type: ignore[attr-defined, no-any-return]  # noqa: SLF001  -- overridden above

@@ -22,8 +22,6 @@ from bucketzip.verify.report import Report
 
 READ_BYTES = 1 << 20
 
-_FLAG_DESCRIPTOR = 1 << 3
-
 
 class CompressedChecker:
     """Checks one file. `progress` is told up to which byte it has come."""
@@ -76,7 +74,7 @@ class CompressedChecker:
     ) -> None:
         name, size, mtime, at = entry.name.encode(), entry.size, entry.mtime, content.tell()
         packed = None if info.compress_type == zipfile.ZIP_STORED else info.compress_size
-        late = packed is not None and bool(info.flag_bits & _FLAG_DESCRIPTOR)
+        late = packed is not None and bool(info.flag_bits & records.FLAG_DESCRIPTOR)
         zip64 = records.needs_zip64(size, bound(size))
         crc = info.CRC if entry.crc is None else entry.crc
         self.report.crcs_from_directory += entry.crc is None
